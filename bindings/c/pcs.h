@@ -1,0 +1,106 @@
+/* pychemsurrogate: the C interface (C99). SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Units are CGS: number densities in cm^-3, temperature in K, times in s, rates in 1/s.
+ * Strides count elements (doubles), not bytes; a stride of 0 means one value for all cells.
+ * A function that returns int returns 0 for success or one of the negative PCS_E... codes below;
+ * what happened to a single cell is told by its status (pcs_status.h), never by the return code.
+ * The library prints nothing, never exits and never throws.
+ *
+ * Threads: a handle is read-only after set-up, so many threads may call pcs_step on one handle;
+ * pcs_set_option and pcs_close need the handle alone. A call from inside an OpenMP parallel region
+ * runs on the calling thread only. pcs_report and pcs_last_error speak of the calling thread's last call.
+ */
+#ifndef PCS_H
+#define PCS_H
+
+#include <stdint.h>
+
+#include "pcs_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PCS_API __attribute__((visibility("default")))
+#else
+#define PCS_API
+#endif
+
+/* Raised whenever a function's signature or meaning changes. Compare with pcs_abi_version(). */
+#define PCS_ABI_VERSION 1
+
+/* Errors of a call (not of a cell). */
+#define PCS_E_ARGUMENT (-101) /* a null handle or pointer, a negative size, a bad stride */
+#define PCS_E_FILE (-102)     /* the model file is missing, damaged or foreign */
+#define PCS_E_OPTION (-103)   /* unknown option, or a value it does not take */
+#define PCS_E_NAME (-104)     /* unknown species, condition or report key */
+#define PCS_E_MEMORY (-105)   /* out of memory */
+#define PCS_E_INTERNAL (-106) /* a defect of the library: please report it */
+
+typedef struct pcs_solver pcs_solver; /* opaque */
+
+/* The ABI version that the library was built with. */
+PCS_API int pcs_abi_version(void);
+
+/* Open a model: a path to a .pcs file, or the name of a shipped model ("osu_09_2008"), which is looked for in
+ * $PCS_MODEL_PATH (a list separated by ':') and beside the library. *out is NULL on failure. */
+PCS_API int pcs_open(const char* model, pcs_solver** out);
+
+/* Close the handle and set it to NULL. A null handle is fine. */
+PCS_API void pcs_close(pcs_solver** solver);
+
+/* Set an option by name:
+ *   mode       auto | surrogate | exact                        which path serves a cell (default auto; exact without a
+ * surrogate) integrator native | host                                  host: cells of the exact path keep their input
+ * and a status of 10 or above, for the host to solve (default native) rtol       relative tolerance of the exact
+ * integrator     (default 1e-2) atol       absolute tolerance, in n / n_H                 (default 1e-15) max_steps
+ * steps per cell before status -2                (default 2000) threads    number of threads, 0: OpenMP's own choice
+ * (default 0) repair     none | floor | electrons | floor,electrons     (default none) */
+PCS_API int pcs_set_option(pcs_solver* solver, const char* key, const char* value);
+
+/* Species, in the order of the arrays. pcs_species_index: 0-based, or PCS_E_NAME. pcs_species_name: NULL if out of
+ * range. */
+PCS_API int pcs_n_species(const pcs_solver* solver);
+PCS_API int pcs_species_index(const pcs_solver* solver, const char* name);
+PCS_API const char* pcs_species_name(const pcs_solver* solver, int species);
+
+/* Conditions beside the temperature ("zeta": cosmic-ray ionisation rate per H2 molecule, 1/s). */
+PCS_API int pcs_n_conditions(const pcs_solver* solver);
+PCS_API int pcs_condition_index(const pcs_solver* solver, const char* name);
+PCS_API const char* pcs_condition_name(const pcs_solver* solver, int condition);
+
+/* Conserved quantities: the elements in order, then "charge". *value: how many of it one particle of the species holds.
+ */
+PCS_API int pcs_n_conserved(const pcs_solver* solver);
+PCS_API const char* pcs_conserved_name(const pcs_solver* solver, int quantity);
+PCS_API int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value);
+
+/* Advance every cell by its dt, in place. A failed cell keeps its input bit for bit.
+ *   dt_s           [s]      dt_stride 0: one dt for all
+ *   n_cm3          [cm^-3]  n_cm3[cell * cell_stride + species * species_stride]
+ *   temperature_K  [K]      in (in/out once networks have thermal terms)
+ *   conditions              conditions[cell * cond_cell_stride + condition * cond_stride]; NULL only if the network has
+ * none mask                    NULL, or 0: leave this cell alone status                  NULL, or one code per cell
+ * (pcs_status.h) */
+PCS_API int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
+                     int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
+                     const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
+                     int8_t* status);
+
+/* A figure of the calling thread's last step on any handle, by name:
+ *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, second_try, failed, repaired,
+ *   steps, rejected_steps, seconds, seconds_surrogate, seconds_exact, defect_max */
+PCS_API int pcs_report(const pcs_solver* solver, const char* key, double* value);
+
+/* What the calling thread's last failed call says; "" if none failed. NULL asks for the last failed pcs_open.
+ * Valid until the thread's next failing call. */
+PCS_API const char* pcs_last_error(const pcs_solver* solver);
+
+/* The advice that belongs to a per-cell status code; never NULL. */
+PCS_API const char* pcs_status_message(int status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,169 @@
+// The compiled leaf of the Python package: arrays in, arrays out, no arithmetic. SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "pcs/error.hpp"
+#include "pcs/model_file.hpp"
+#include "pcs/solver.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using F64 = py::array_t<double>;
+using Dense = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Indices = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
+using I8 = py::array_t<std::int8_t>;
+
+template <class Array>
+auto to_vector(const Array& a) {
+    return std::vector<typename Array::value_type>(a.data(), a.data() + a.size());
+}
+
+// From a mapping with the names of docs/architecture.md.
+pcs::NetworkTables tables_from(const py::dict& d) {
+    const auto names = [&](const char* key) { return d[key].cast<std::vector<std::string>>(); };
+    pcs::NetworkTables t;
+    t.species = names("species");
+    t.conserved = names("conserved");
+    t.conditions = names("conditions");
+    t.composition = to_vector(d["composition"].cast<Dense>());
+    t.scale_weights = to_vector(d["scale_weights"].cast<Dense>());
+    t.reactants = to_vector(d["reactants"].cast<Indices>());
+    const auto products = d["products"].cast<Indices>();
+    t.n_products = products.ndim() == 2 ? static_cast<int>(products.shape(1)) : -1;
+    t.products = to_vector(products);
+    t.law = to_vector(d["law"].cast<Indices>());
+    t.law_condition = to_vector(d["law_condition"].cast<Indices>());
+    t.parameters = to_vector(d["parameters"].cast<Dense>());
+    return t;
+}
+
+std::int64_t stride(const py::array& a, int axis) {
+    if (a.strides(axis) % a.itemsize()) throw py::value_error("array strides must be whole elements: pass a copy");
+    return a.strides(axis) / a.itemsize();
+}
+
+// A condition for every cell: (cells,) or (1,) for all.
+struct PerCell {
+    const double* data;
+    std::int64_t cell_stride;
+};
+PerCell per_cell(const F64& a, py::ssize_t cells, const char* what) {
+    if (a.ndim() != 1 || (a.shape(0) != cells && a.shape(0) != 1))
+        throw py::value_error(std::string(what) + " must hold one value, or one a cell");
+    return {a.data(), a.shape(0) == 1 ? 0 : stride(a, 0)};
+}
+
+py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 conditions, I8 status,
+              std::optional<I8> mask) {
+    const auto cells = n.ndim() == 2 ? n.shape(0) : -1;
+    if (cells < 0 || n.shape(1) != solver.network().n_species()) throw py::value_error("n must be (cells, species)");
+    if (status.ndim() != 1 || status.shape(0) != cells || (cells > 1 && stride(status, 0) != 1))
+        throw py::value_error("status must be contiguous with one value a cell");
+    if (mask && (mask->ndim() != 1 || mask->shape(0) != cells || (cells > 1 && stride(*mask, 0) != 1)))
+        throw py::value_error("mask must be contiguous with one value a cell");
+    if (conditions.ndim() != 2 || conditions.shape(1) != solver.network().n_conditions() ||
+        (conditions.shape(0) != cells && conditions.shape(0) != 1))
+        throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
+    const PerCell time = per_cell(dt, cells, "dt"), T = per_cell(temperature, cells, "temperature");
+    const pcs::StepRequest request{{cells, n.mutable_data(), stride(n, 0), stride(n, 1), T.data, T.cell_stride,
+                                    conditions.data(), conditions.shape(0) == 1 ? 0 : stride(conditions, 0),
+                                    stride(conditions, 1), time.data, time.cell_stride, status.mutable_data(), 0, -1},
+                                   mask ? mask->data() : nullptr};
+    pcs::Report report;
+    {
+        py::gil_scoped_release release;
+        report = solver.step(request);
+    }
+    py::dict result;
+#define PCS_REPORT(type, name, meaning) result[#name] = report.name;
+#include "pcs/report.def"
+#undef PCS_REPORT
+    return result;
+}
+
+Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
+    if (n.size() != solver.network().n_species()) throw py::value_error("n must hold one value a species");
+    if (conditions.size() != solver.network().n_conditions())
+        throw py::value_error("conditions must hold one value a condition");
+    Dense dndt(n.size());
+    solver.rhs(n.data(), temperature_K, conditions.data(), dndt.mutable_data());
+    return dndt;
+}
+
+// What every verb of the learned step makes of contiguous cells: (cells, width) arrays by name.
+py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const Dense& temperature,
+               const Dense& conditions) {
+    const auto cells = n.ndim() == 2 ? n.shape(0) : -1, S = static_cast<py::ssize_t>(solver.network().n_species());
+    const auto C = static_cast<py::ssize_t>(solver.network().n_conditions()),
+               Q = static_cast<py::ssize_t>(solver.network().n_conserved());
+    if (cells < 0 || n.shape(1) != S || dt.size() != cells || temperature.size() != cells ||
+        conditions.size() != cells * C)
+        throw py::value_error(
+            "trace takes n (cells, species), dt (cells), temperature (cells), conditions (cells, conditions)");
+    std::vector<double> copy(n.data(), n.data() + n.size());
+    std::vector<std::int8_t> status(cells);
+    const auto array = [cells](py::ssize_t width) { return Dense(std::vector<py::ssize_t>{cells, width}); };
+    Dense features = array(solver.features()), latent0 = array(solver.latent()), latent = array(solver.latent()),
+          guess = array(S), conserved = array(S), lambda = array(Q), score = array(1);
+    const pcs::SurrogateTrace to{features.mutable_data(), latent0.mutable_data(),   latent.mutable_data(),
+                                 guess.mutable_data(),    conserved.mutable_data(), lambda.mutable_data(),
+                                 score.mutable_data()};
+    solver.trace(
+        {cells, copy.data(), S, 1, temperature.data(), 1, conditions.data(), C, 1, dt.data(), 1, status.data(), 0, -1},
+        to);
+    py::dict result;
+    result["features"] = features;
+    result["latent0"] = latent0;
+    result["latent"] = latent;
+    result["guess"] = guess;
+    result["conserved"] = conserved;
+    result["lambda"] = lambda;
+    result["score"] = score;
+    return result;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m) {
+    m.doc() = "The compiled core of pychemsurrogate: plain arrays in, plain arrays out.";
+    py::register_exception_translator([](std::exception_ptr p) {
+        try {
+            if (p) std::rethrow_exception(p);
+        } catch (const pcs::Error& error) {
+            py::set_error(error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError, error.what());
+        }
+    });
+
+    py::class_<pcs::Solver>(m, "Solver", "A network or model with its options; step() may be called from many threads.")
+        .def(py::init([](const py::dict& tables) { return std::make_unique<pcs::Solver>(tables_from(tables)); }),
+             py::arg("tables"))
+        .def_static(
+            "open", [](const std::string& path) { return std::make_unique<pcs::Solver>(pcs::ModelFile(path)); },
+            py::arg("path"))
+        .def_property_readonly("species", [](const pcs::Solver& s) { return s.network().species; })
+        .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.network().conditions; })
+        .def("set_option", &pcs::Solver::set_option, py::arg("key"), py::arg("value"))
+        .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
+             py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
+             "Advance n (cells, species) [cm^-3] in place; fill status (cells,) and return the report.")
+        .def_property_readonly("has_surrogate", &pcs::Solver::has_surrogate)
+        .def("trace", &trace, py::arg("n"), py::arg("dt"), py::arg("temperature"), py::arg("conditions"),
+             "The learned step without box and gate, verb by verb: {verb: (cells, width)}; states in n / n_H.")
+        .def("rhs", &rhs, py::arg("n"), py::arg("temperature"), py::arg("conditions"),
+             "dn/dt [cm^-3 / s] of one cell.");
+
+    m.def("status_list", [] {
+        std::vector<std::pair<std::string, int>> list;
+#define PCS_STATUS(name, value, message) list.emplace_back(#name, value);
+#include "pcs/status.def"
+#undef PCS_STATUS
+        return list;
+    });
+    m.def("status_message", &pcs::status_message, py::arg("status"));
+    m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");
+}

@@ -1,0 +1,53 @@
+// Reading cells from the host's arrays and writing them back. SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "pcs/kernels.hpp"
+#include "pcs/simd.hpp"
+
+namespace pcs::PCS_ISA {
+
+struct CellInput {
+    double n_H, temperature_K, dt_s;
+    const double* conditions;
+};
+
+// The cell's fractions x = n / n_H into x[species * stride], mended as asked for; the host's array is not touched.
+inline CellInput read_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, double* x, int stride,
+                           double* conditions) {
+    const double* n = cells.n_cm3 + cell * cells.cell_stride;
+    double n_H = 0, electrons = 0;
+    int electron = -1;
+    for (int i = 0; i < plan.n_species; ++i) {
+        double value = n[plan.order[i] * cells.species_stride];
+        if (value < 0 && (cells.repair & repair_floor)) value = 0;
+        x[i * stride] = value;
+        n_H += plan.scale_weights[i] * value;
+        if (plan.order[i] == cells.electron) electron = i;
+    }
+    if ((cells.repair & repair_electrons) && electron >= 0) {
+        const double* charge = plan.composition + (plan.n_conserved - 1) * plan.n_species;
+        for (int i = 0; i < plan.n_species; ++i)
+            if (i != electron) electrons += charge[i] * x[i * stride];
+        x[electron * stride] = electrons;
+    }
+    const double inverse = 1.0 / n_H;
+    for (int i = 0; i < plan.n_species; ++i) x[i * stride] *= inverse;
+    for (int c = 0; c < plan.n_conditions; ++c)
+        conditions[c] = cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride];
+    return {n_H, cells.temperature_K[cell * cells.temperature_stride], cells.dt_s[cell * cells.dt_stride], conditions};
+}
+
+inline void write_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, const double* x, int stride,
+                       double n_H) {
+    double* n = cells.n_cm3 + cell * cells.cell_stride;
+    for (int i = 0; i < plan.n_species; ++i) n[plan.order[i] * cells.species_stride] = x[i * stride] * n_H;
+}
+
+// The next cell of the queue, -1 when it is empty.
+inline int64_t take(const CellQueue& queue) {
+    const int64_t position = __atomic_fetch_add(queue.next, 1, __ATOMIC_RELAXED);
+    if (position >= queue.size) return -1;
+    return queue.cells ? queue.cells[position] : position;
+}
+
+}  // namespace pcs::PCS_ISA

@@ -1,0 +1,84 @@
+// What the units compiled for an instruction set offer, in plain pointers. SPDX-License-Identifier: BSD-3-Clause
+//
+// One table of functions for SSE2, AVX2 and AVX-512 each; dispatch.cpp chooses once. Nothing here allocates or throws.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pcs/plan_view.hpp"
+#include "pcs/surrogate_view.hpp"
+
+namespace pcs {
+
+enum Repair : int32_t { repair_none = 0, repair_floor = 1, repair_electrons = 2 };
+
+// The host's arrays. Strides count elements; 0: one value for all.
+struct CellArrays {
+    int64_t n_cells;
+    double* n_cm3;
+    int64_t cell_stride, species_stride;
+    const double* temperature_K;
+    int64_t temperature_stride;
+    const double* conditions;
+    int64_t condition_cell_stride, condition_stride;
+    const double* dt_s;
+    int64_t dt_stride;
+    int8_t* status;    // one a cell, never null here
+    int32_t repair;    // Repair flags: how a cell is mended when it is read
+    int32_t electron;  // host index of e-, -1: none
+};
+
+// Lists of cells, shared by the threads of one call: each takes the next cell (or block of cells) until none is left.
+struct CellQueue {
+    const int64_t* cells;  // null: all of them
+    int64_t size;
+    int64_t* next;  // shared counter, advanced atomically
+};
+
+struct IntegratorSettings {
+    double rtol, atol;  // atol in x = n / n_H
+    double first_step;  // h0 = first_step / |f / (atol + rtol x)|, at most dt
+    int32_t max_steps;
+    int8_t success;  // the status of a solved cell; 0 keeps what stands there
+};
+
+struct IntegratorStatistics {
+    int64_t solved, failed, steps, rejected;
+    double worst_defect;  // before projection
+};
+
+struct SurrogateSettings {
+    int32_t use_gate;  // 0: mode "surrogate", every cell that can be projected is accepted
+};
+
+struct SurrogateStatistics {
+    int64_t accepted, refused_box, refused_error;
+    double worst_defect;  // of the accepted cells, before projection
+};
+
+// The results of every verb for the tests: (cells, width of the verb) arrays, null where not wanted.
+struct SurrogateTrace {
+    double *features, *latent0, *latent, *guess, *conserved, *lambda, *score;
+};
+
+struct Kernels {
+    const char* name;
+    int32_t width;  // cells in a vector of doubles
+    size_t (*integrator_bytes)(const PlanView&);
+    void (*integrate)(const PlanView&, const CellArrays&, const CellQueue&, const IntegratorSettings&,
+                      IntegratorStatistics&, void* workspace);
+    int32_t mlp_block;  // outputs that a layer computes together: its weights are packed so
+    size_t (*surrogate_bytes)(const PlanView&, const SurrogateView&);
+    void (*advance)(const PlanView&, const SurrogateView&, const CellArrays&, const CellQueue&,
+                    const SurrogateSettings&, SurrogateStatistics&, const SurrogateTrace*, void* workspace);
+    // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
+    void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
+                void* workspace);
+};
+
+const Kernels& kernels_sse2();
+const Kernels& kernels_avx2();
+const Kernels& kernels_avx512();
+
+}  // namespace pcs

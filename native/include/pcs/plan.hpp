@@ -1,0 +1,48 @@
+// The plan: everything about a network that can be known before a cell is seen.
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "pcs/plan_view.hpp"
+#include "pcs/tables.hpp"
+
+namespace pcs {
+
+class Plan {
+  public:
+    explicit Plan(const NetworkTables& tables);
+    Plan(const Plan&) = delete;
+    Plan& operator=(const Plan&) = delete;
+
+    const PlanView& view() const { return view_; }
+
+  private:
+    struct Rows {  // a gather list
+        std::vector<std::int32_t> begin{0}, entry;
+        void close() { begin.push_back(static_cast<std::int32_t>(entry.size())); }
+    };
+    void order_species(const NetworkTables& tables);
+    void group_reactions(const NetworkTables& tables);
+    void gather_rhs(const NetworkTables& tables);
+    void gather_jacobian();
+    void gather_lu();
+    void publish();
+
+    int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0;
+    std::vector<std::int32_t> order_, position_;  // plan -> host, host -> plan
+    std::vector<double> composition_, scale_weights_, alpha_, beta_, gamma_;
+    std::vector<Group> groups_;
+    std::vector<std::int32_t> reaction_of_;  // plan's rate -> reaction of the tables, -1: padding
+    std::vector<std::int32_t> reactants_;
+    std::vector<std::vector<std::int32_t>> net_;  // per rate: pairs (plan species, net stoichiometry), flattened
+    Rows gain_, loss_, frequency_, plus_, minus_;
+    std::vector<std::int32_t> pair_rate_, pair_other_, triple_rate_, triple_other_;
+    std::vector<std::vector<std::int32_t>> partial_of_;  // per rate: pairs (plan species, slot), flattened
+    std::vector<std::int32_t> row_begin_, column_, diagonal_;
+    std::vector<std::int32_t> product_begin_, product_left_, product_right_;
+    PlanView view_{};
+};
+
+}  // namespace pcs

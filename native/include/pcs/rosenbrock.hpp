@@ -1,0 +1,241 @@
+// Rodas4 (Hairer & Wanner, Solving ODEs II, sec. VI.4): a stiffly accurate, L-stable Rosenbrock method of order 4(3),
+// six stages, in the form without matrix-vector products (Sandu et al. 1997). SPDX-License-Identifier: BSD-3-Clause
+//
+// W cells advance side by side, each lane with its own time, step size and error control; a lane that has reached its
+// dt hands its cell over and takes the next one from the queue, so no lane waits for another.
+#pragma once
+
+#include "pcs/cells.hpp"
+#include "pcs/conserve.hpp"
+#include "pcs/jacobian.hpp"
+#include "pcs/rates.hpp"
+#include "pcs/sparse_lu.hpp"
+
+namespace pcs::PCS_ISA {
+
+namespace rodas4 {
+constexpr int stages = 6;
+constexpr double gamma = 0.25;
+// Stage i starts from x + sum_j a[i][j] K_j and has sum_j (c[i][j] / h) K_j on its right-hand side.
+constexpr double a[stages][stages] = {
+    {},
+    {1.544000000000000},
+    {0.9466785280815826, 0.2557011698983284},
+    {3.314825187068521, 2.896124015972201, 0.9986419139977817},
+    {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950},
+    {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 1.0}};
+constexpr double c[stages][stages] = {
+    {},
+    {-5.668800000000000},
+    {-2.430093356833875, -0.2063599157091915},
+    {-0.1073529058151375, -9.594562251023355, -20.47028614809616},
+    {7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160},
+    {8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054}};
+// The new state is the last stage's start + K_6, and K_6 is the error estimate.
+}  // namespace rodas4
+
+// What one thread needs; every array is W lanes wide.
+struct IntegratorWorkspace {
+    Vec *x, *x_new, *f, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
+    Vec *done_x, *done_x0, *scratch;                        // cells that await projection
+    double *k_cell, *x_cell, *conditions;                   // one cell
+};
+
+inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
+    size_t used = 0;
+    const auto vectors = [&](size_t count) {
+        Vec* p = (Vec*)(base + used);
+        used += count * sizeof(Vec);
+        return p;
+    };
+    const auto doubles = [&](size_t count) { return (double*)vectors((count + W - 1) / W); };
+    const size_t S = plan.n_species;
+    IntegratorWorkspace space;
+    space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S);
+    for (Vec*& stage : space.K) stage = vectors(S);
+    space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
+    space.done_x = vectors(S), space.done_x0 = vectors(S), space.scratch = vectors(S);
+    space.k_cell = doubles(plan.n_rates), space.x_cell = doubles(S), space.conditions = doubles(plan.n_conditions + 1);
+    if (w) *w = space;
+    return used;
+}
+
+// One step of size h from w.x: w.x_new, and the error estimate in w.K[5]. w.f holds f(w.x) and w.k the partials.
+inline void rodas4_step(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
+    const int S = plan.n_species;
+    const Vec inverse_h = 1.0 / h;
+    implicit_matrix(plan, w.k, inverse_h / rodas4::gamma, w.M);
+    factorise(plan, w.M);
+    for (int stage = 0; stage < rodas4::stages; ++stage) {
+        Vec* K = w.K[stage];
+        if (stage == 0) {
+            for (int i = 0; i < S; ++i) K[i] = w.f[i];
+        } else {
+            for (int i = 0; i < S; ++i) {
+                Vec start = w.x[i];
+                for (int j = 0; j < stage; ++j) start += rodas4::a[stage][j] * w.K[j][i];
+                w.x_new[i] = start;
+            }
+            rhs(plan, w.k, w.x_new, w.rate, K);
+            for (int i = 0; i < S; ++i) {
+                Vec sum = {};
+                for (int j = 0; j < stage; ++j) sum += rodas4::c[stage][j] * w.K[j][i];
+                K[i] += inverse_h * sum;
+            }
+        }
+        solve(plan, w.M, K);
+    }
+    for (int i = 0; i < S; ++i) w.x_new[i] += w.K[5][i];
+}
+
+// Root mean square of v / (atol + rtol max(|x|, |y|)).
+inline Vec weighted_norm(int S, const Vec* v, const Vec* x, const Vec* y, double rtol, double atol) {
+    Vec sum = {};
+    for (int i = 0; i < S; ++i) {
+        const Vec scaled = v[i] / (atol + rtol * max(abs(x[i]), abs(y[i])));
+        sum += scaled * scaled;
+    }
+    return sqrt(sum / S);
+}
+
+class Integrator {
+  public:
+    Integrator(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
+               const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace)
+        : plan(plan), cells(cells), queue(queue), settings(settings), statistics(statistics) {
+        layout(plan, (char*)workspace, &w);
+    }
+
+    void run() {
+        for (int l = 0; l < W; ++l) vacate(l);
+        refill();
+        while (n_active > 0) {
+            rhs(plan, w.k, w.x, w.rate, w.f);
+            partials(plan, w.x, w.k);
+            if (any(fresh)) choose_first_step();
+            h = min(h, dt - t);
+            rodas4_step(plan, w, h);
+            control();
+            refill();
+        }
+        hand_over();
+    }
+
+  private:
+    // h0 from the initial rate of change; an unfit guess costs a rejection, not accuracy.
+    void choose_first_step() {
+        const Vec norm = weighted_norm(plan.n_species, w.f, w.x, w.x, settings.rtol, settings.atol);
+        h = fresh ? min(settings.first_step / max(norm, broadcast(1e-300)), dt) : h;
+        fresh = Int{};
+    }
+
+    // Accept or reject, lane by lane, and the next step size (Hairer & Wanner, IV.8: order 4, safety 0.9).
+    void control() {
+        const Vec error = weighted_norm(plan.n_species, w.K[5], w.x, w.x_new, settings.rtol, settings.atol);
+        const Int finite = error <= 1e300;  // false for NaN
+        const Int accepted = finite & (error <= 1.0);
+        for (int i = 0; i < plan.n_species; ++i) w.x[i] = accepted ? w.x_new[i] : w.x[i];
+        Vec factor = 0.9 / sqrt(sqrt(max(error, broadcast(1e-10))));
+        factor = min(max(factor, broadcast(0.2)), broadcast(6.0));
+        factor = accepted & ~rejected_before ? factor : min(factor, broadcast(1.0));
+        factor = finite ? factor : broadcast(0.1);
+        const Int at_end = accepted & (h >= (dt - t) * (1 - 1e-12));
+        t = accepted ? t + h : t;
+        h *= factor;
+        rejected_before = ~accepted;
+        for (int l = 0; l < W; ++l) {
+            if (cell[l] < 0) continue;
+            ++steps[l];
+            if (!accepted[l]) ++statistics.rejected;
+            if (at_end[l])
+                finish(l);
+            else if (steps[l] >= settings.max_steps || !(t[l] + h[l] > t[l]))  // the clock stands still
+                fail(l, finite[l] ? -2 : -3);
+        }
+    }
+
+    void finish(int l) {
+        double *out = (double*)w.done_x + n_done, *in = (double*)w.done_x0 + n_done;
+        for (int i = 0; i < plan.n_species; ++i) out[i * W] = w.x[i][l] > 0 ? w.x[i][l] : 0;
+        read_cell(plan, cells, cell[l], in, W, w.conditions);
+        done_cell[n_done] = cell[l];
+        done_n_H[n_done] = n_H[l];
+        // A state that went far below zero was not resolved: the floor would make matter.
+        double lowest = 0;
+        for (int i = 0; i < plan.n_species; ++i) lowest = w.x[i][l] < lowest ? w.x[i][l] : lowest;
+        if (!(lowest > -1e3 * settings.atol)) return fail(l, -3);
+        statistics.steps += steps[l];
+        vacate(l);
+        if (++n_done == W) hand_over();
+    }
+
+    void fail(int l, int8_t status) {
+        cells.status[cell[l]] = status;
+        statistics.steps += steps[l];
+        ++statistics.failed;
+        vacate(l);
+    }
+
+    // Project W finished cells together and write them to the host.
+    void hand_over() {
+        if (n_done == 0) return;
+        for (int l = n_done; l < W; ++l)  // idle lanes: any valid state
+            for (int i = 0; i < plan.n_species; ++i) w.done_x[i][l] = w.done_x0[i][l] = w.done_x0[i][0];
+        Vec lambda[max_conserved];
+        const Defect defect = conserve(plan, w.done_x0, w.done_x, w.scratch, lambda);
+        for (int l = 0; l < n_done; ++l) {
+            if (!(defect.after[l] <= 1e-12)) {
+                cells.status[done_cell[l]] = -3;
+                ++statistics.failed;
+                continue;
+            }
+            write_cell(plan, cells, done_cell[l], (double*)w.done_x + l, W, done_n_H[l]);
+            if (settings.success) cells.status[done_cell[l]] = settings.success;
+            ++statistics.solved;
+            if (defect.before[l] > statistics.worst_defect) statistics.worst_defect = defect.before[l];
+        }
+        n_done = 0;
+    }
+
+    void refill() {
+        for (int l = 0; l < W; ++l) {
+            if (cell[l] >= 0 || queue_empty) continue;
+            const int64_t next = take(queue);
+            if (next < 0) {
+                queue_empty = true;
+                return;
+            }
+            const CellInput input = read_cell(plan, cells, next, (double*)w.x + l, W, w.conditions);
+            rate_coefficients(plan, input.temperature_K, input.conditions, input.n_H, w.k_cell);
+            for (int r = 0; r < plan.n_rates; ++r) w.k[r][l] = w.k_cell[r];
+            cell[l] = next, n_H[l] = input.n_H, dt[l] = input.dt_s, t[l] = 0, h[l] = input.dt_s;
+            fresh[l] = -1, rejected_before[l] = 0, steps[l] = 0;
+            ++n_active;
+        }
+    }
+
+    // A lane without a cell idles on the zero state.
+    void vacate(int l) {
+        if (cell[l] >= 0) --n_active;
+        cell[l] = -1, dt[l] = 1, t[l] = 0, h[l] = 1, fresh[l] = 0, rejected_before[l] = 0;
+        for (int i = 0; i < plan.n_species; ++i) w.x[i][l] = 0;
+        for (int r = 0; r < plan.n_rates; ++r) w.k[r][l] = 0;
+    }
+
+    const PlanView& plan;
+    const CellArrays& cells;
+    const CellQueue& queue;
+    const IntegratorSettings& settings;
+    IntegratorStatistics& statistics;
+    IntegratorWorkspace w;
+    Vec t{}, h{}, dt{}, n_H{};
+    Int fresh{}, rejected_before{};
+    int64_t cell[W] = {};
+    int32_t steps[W] = {};
+    int64_t done_cell[W] = {};
+    double done_n_H[W] = {};
+    int n_active = W, n_done = 0;
+    bool queue_empty = false;
+};
+
+}  // namespace pcs::PCS_ISA

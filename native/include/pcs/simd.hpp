@@ -1,0 +1,125 @@
+// Vectors of the native width and the elementary functions on them. SPDX-License-Identifier: BSD-3-Clause
+//
+// Included only by the units that are compiled once for every instruction set; PCS_ISA names the namespace.
+// No standard header with inline functions may come in here: the linker would keep one copy of such a function for
+// the whole program, and it could be the one with instructions that the machine lacks.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define PCS_ISA avx512
+#define PCS_WIDTH 8
+#elif defined(__AVX2__) && defined(__FMA__)
+#define PCS_ISA avx2
+#define PCS_WIDTH 4
+#else
+#define PCS_ISA sse2
+#define PCS_WIDTH 2
+#endif
+
+namespace pcs::PCS_ISA {
+
+constexpr int W = PCS_WIDTH;        // cells in a vector of doubles
+constexpr int W32 = 2 * PCS_WIDTH;  // cells in a vector of floats
+
+typedef double Vec __attribute__((vector_size(8 * PCS_WIDTH)));
+typedef int64_t Int __attribute__((vector_size(8 * PCS_WIDTH)));
+typedef float Vec32 __attribute__((vector_size(8 * PCS_WIDTH)));
+typedef int32_t Int32 __attribute__((vector_size(8 * PCS_WIDTH)));
+
+template <class V>
+struct scalar_of;
+template <>
+struct scalar_of<Vec> {
+    using type = double;
+    using integer = Int;
+};
+template <>
+struct scalar_of<Vec32> {
+    using type = float;
+    using integer = Int32;
+};
+
+inline Vec broadcast(double a) { return a - Vec{}; }
+inline Vec32 broadcast32(float a) { return a - Vec32{}; }
+inline Vec load(const double* p) {
+    Vec v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+inline Vec32 load32(const float* p) {
+    Vec32 v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store(double* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+inline void store32(float* p, Vec32 v) { __builtin_memcpy(p, &v, sizeof v); }
+template <class V>
+inline V max(V a, V b) {
+    return a > b ? a : b;
+}  // NaN in a gives b
+template <class V>
+inline V min(V a, V b) {
+    return a < b ? a : b;
+}
+inline Vec abs(Vec a) { return (Vec)((Int)a & INT64_C(0x7fffffffffffffff)); }
+inline bool any(Int mask) {
+    int64_t all = 0;
+    for (int l = 0; l < W; ++l) all |= mask[l];
+    return all != 0;
+}
+inline Vec sqrt(Vec a) {
+    for (int l = 0; l < W; ++l) a[l] = __builtin_sqrt(a[l]);
+    return a;
+}
+
+// exp to about 1 ulp: 2^n times the Taylor series on |r| <= ln(2) / 2. Saturates at exp(+-708).
+inline Vec exp(Vec x) {
+    constexpr double log2e = 1.4426950408889634, ln2_hi = 0.693147180369123816490, ln2_lo = 1.90821492927058770002e-10;
+    constexpr double shifter = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer, kept in the low bits
+    x = x < -708.0 ? broadcast(-708.0) : x > 708.0 ? broadcast(708.0) : x;  // NaN stays NaN
+    const Vec shifted = x * log2e + shifter;
+    const Vec n = shifted - shifter;
+    const Vec r = (x - n * ln2_hi) - n * ln2_lo;
+    Vec p = broadcast(1.0 / 6227020800.0);
+    constexpr double series[] = {
+        1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+        1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
+    for (double c : series) p = p * r + c;
+    const Int power = ((Int)shifted + 1023) << 52;
+    return p * (Vec)power;
+}
+
+// log of a normal positive number to about 1 ulp: atanh series of the mantissa in [sqrt(1/2), sqrt(2)).
+inline Vec log(Vec x) {
+    constexpr double ln2_hi = 0.693147180369123816490, ln2_lo = 1.90821492927058770002e-10;
+    const Int bits = (Int)x;
+    Int exponent = ((bits >> 52) & 2047) - 1023;
+    Vec m = (Vec)((bits & INT64_C(0x000fffffffffffff)) | INT64_C(0x3ff0000000000000));
+    const Int upper = m > 1.4142135623730951;
+    m = upper ? m * 0.5 : m;
+    exponent -= upper;  // a true comparison is -1
+    const Vec n = (Vec)((exponent + 4096) | INT64_C(0x4330000000000000)) - (4503599627370496.0 + 4096);
+    const Vec s = (m - 1) / (m + 1), s2 = s * s;
+    Vec p = broadcast(1.0 / 25);
+    for (int k = 23; k >= 3; k -= 2) p = p * s2 + 1.0 / k;
+    const Vec tail = p * s2 * s;
+    return n * ln2_hi + (2 * s + (2 * tail + n * ln2_lo));
+}
+
+// exp in single precision to about 1e-7, for activations. Saturates at exp(+-87).
+inline Vec32 exp32(Vec32 x) {
+    constexpr float log2e = 1.44269504f, ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f, shifter = 12582912.0f;
+    x = x < -87.0f ? broadcast32(-87.0f) : x > 87.0f ? broadcast32(87.0f) : x;
+    const Vec32 shifted = x * log2e + shifter;
+    const Vec32 n = shifted - shifter;
+    const Vec32 r = (x - n * ln2_hi) - n * ln2_lo;
+    Vec32 p = broadcast32(1.0f / 5040);
+    constexpr float series[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    for (float c : series) p = p * r + c;
+    const Int32 power = ((Int32)shifted + 127) << 23;
+    return p * (Vec32)power;
+}
+
+}  // namespace pcs::PCS_ISA

@@ -1,0 +1,88 @@
+// The solver: a model, its options, and the step. SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pcs/kernels.hpp"
+#include "pcs/plan.hpp"
+#include "pcs/tables.hpp"
+
+namespace pcs {
+
+class ModelFile;
+class Surrogate;
+
+enum Status : int8_t {
+#define PCS_STATUS(name, value, message) status_##name = value,
+#include "pcs/status.def"
+#undef PCS_STATUS
+};
+const char* status_message(int status);
+
+struct Report {
+#define PCS_REPORT(type, name, meaning) type name = 0;
+#include "pcs/report.def"
+#undef PCS_REPORT
+};
+
+enum class Mode { automatic, surrogate, exact };
+
+struct Options {
+    Mode mode = Mode::automatic;
+    bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
+    double rtol = 1e-2, atol = 1e-15, first_step = 1e4;
+    int max_steps = 2000, threads = 0, repair = repair_none;
+};
+
+// What a host hands in for one step; the arrays of `cells` (kernels.hpp) and what the kernels do not need.
+struct StepRequest {
+    CellArrays cells;
+    const int8_t* mask;  // null: no mask
+};
+
+class Solver {
+  public:
+    explicit Solver(const ModelFile& file);
+    explicit Solver(NetworkTables tables);  // a network alone: serves mode exact
+    ~Solver();
+
+    const NetworkTables& network() const { return tables_; }
+    const Options& options() const { return options_; }
+    int latent() const;    // numbers in latent space, 0 without a surrogate
+    int features() const;  // inputs of the encoder, 0 without a surrogate
+    // Throws Error (option) that lists what is possible.
+    void set_option(const std::string& key, const std::string& value);
+
+    // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
+    Report step(const StepRequest& request) const;
+
+    bool has_surrogate() const { return surrogate_ != nullptr; }
+
+    // The learned step alone, without box and gate, with what every verb made (kernels.hpp): for tests.
+    void trace(const CellArrays& cells, const SurrogateTrace& trace) const;
+
+    // dn/dt [cm^-3 / s] of one cell, for tests.
+    void rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const;
+
+  private:
+    struct Scratch;
+    static Scratch& scratch();
+    void check(const StepRequest& request) const;
+    void inspect(const StepRequest& request, Report& report) const;
+    void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
+
+    NetworkTables tables_;
+    Plan plan_;
+    std::unique_ptr<Surrogate> surrogate_;  // null: a network alone
+    Options options_;
+    int electron_ = -1;
+};
+
+// The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
+// Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
+const Kernels& kernels();
+
+}  // namespace pcs

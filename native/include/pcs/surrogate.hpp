@@ -1,0 +1,35 @@
+// The surrogate of a model file, packed for the kernels. SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pcs/model_file.hpp"
+#include "pcs/plan.hpp"
+#include "pcs/surrogate_view.hpp"
+
+namespace pcs {
+
+class Surrogate {
+  public:
+    static bool in(const ModelFile& file) { return file.has("surrogate/encode_w0"); }
+
+    // Throws Error (file) where an array is missing or does not fit the others.
+    Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
+    Surrogate(const Surrogate&) = delete;
+    Surrogate& operator=(const Surrogate&) = delete;
+
+    const SurrogateView& view() const { return view_; }
+
+  private:
+    MlpView load_mlp(const ModelFile& file, const std::string& prefix);
+    void load_box(const ModelFile& file, const NetworkTables& tables);
+
+    std::vector<std::vector<float>> storage_;  // packed weights and biases
+    std::vector<double> clock_theta_;
+    std::vector<float> feature_mean_, feature_scale_;
+    std::vector<BoxSide> sides_;
+    SurrogateView view_{};
+};
+
+}  // namespace pcs

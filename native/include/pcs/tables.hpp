@@ -1,0 +1,40 @@
+// The network as plain arrays: what Python, the model file and the native core share (docs/architecture.md).
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pcs/plan_view.hpp"
+
+namespace pcs {
+
+constexpr int n_parameters = 3;
+
+enum class Law : std::int32_t { arrhenius = 0, cosmic_ray = 1 };
+constexpr int n_laws = 2;
+
+struct NetworkTables {
+    std::vector<std::string> species;         // S
+    std::vector<std::string> conserved;       // Q: the elements, then "charge"
+    std::vector<std::string> conditions;      // C
+    std::vector<double> composition;          // (Q, S)
+    std::vector<double> scale_weights;        // (S): n_H = sum of w n
+    std::vector<std::int32_t> reactants;      // (R, 3), -1: none
+    std::vector<std::int32_t> products;       // (R, n_products), -1: none
+    std::vector<std::int32_t> law;            // (R)
+    std::vector<std::int32_t> law_condition;  // (R), -1: none
+    std::vector<double> parameters;           // (R, 3)
+    int n_products = 0;
+
+    int n_species() const { return static_cast<int>(species.size()); }
+    int n_conserved() const { return static_cast<int>(conserved.size()); }
+    int n_conditions() const { return static_cast<int>(conditions.size()); }
+    int n_reactions() const { return static_cast<int>(law.size()); }
+
+    // Throws std::invalid_argument that names the first thing that is wrong.
+    void validate() const;
+};
+
+}  // namespace pcs

@@ -1,0 +1,49 @@
+// The kernels, compiled once for every instruction set. SPDX-License-Identifier: BSD-3-Clause
+#include "pcs/kernels.hpp"
+
+#include "pcs/rosenbrock.hpp"
+#include "pcs/step.hpp"
+
+namespace pcs::PCS_ISA {
+
+static size_t integrator_bytes(const PlanView& plan) { return layout(plan, nullptr, nullptr); }
+
+static void integrate(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
+                      const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
+    Integrator(plan, cells, queue, settings, statistics, workspace).run();
+}
+
+static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
+    return layout(plan, net, nullptr, nullptr);
+}
+
+static void advance(const PlanView& plan, const SurrogateView& net, const CellArrays& cells, const CellQueue& queue,
+                    const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
+                    void* workspace) {
+    SurrogateTile(plan, net, cells, settings, statistics, trace, workspace).run(queue);
+}
+
+static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperature_K, const double* conditions,
+                     double* dndt, void* workspace) {
+    IntegratorWorkspace w;
+    layout(plan, (char*)workspace, &w);
+    rate_coefficients(plan, temperature_K, conditions, 1.0, w.k_cell);
+    for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k_cell[r]);
+    for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]]);
+    rhs(plan, w.k, w.x, w.rate, w.f);
+    for (int i = 0; i < plan.n_species; ++i) dndt[plan.order[i]] = w.f[i][0];
+}
+
+}  // namespace pcs::PCS_ISA
+
+#define PCS_JOIN_(a, b) a##b
+#define PCS_JOIN(a, b) PCS_JOIN_(a, b)
+#define PCS_TEXT_(a) #a
+#define PCS_TEXT(a) PCS_TEXT_(a)
+
+const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
+    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),  PCS_ISA::W,       PCS_ISA::integrator_bytes,
+                                     PCS_ISA::integrate, PCS_ISA::block,   PCS_ISA::surrogate_bytes,
+                                     PCS_ISA::advance,   PCS_ISA::cell_rhs};
+    return kernels;
+}

@@ -1,0 +1,293 @@
+// From the network's tables to the plan. SPDX-License-Identifier: BSD-3-Clause
+#include "pcs/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+namespace pcs {
+
+namespace {
+
+constexpr int lane_padding = 8;  // doubles in the widest register
+
+void require(bool condition, const std::string& message) {
+    if (!condition) throw std::invalid_argument("network tables: " + message);
+}
+
+// The net stoichiometry of one reaction by host species, catalysts dropped.
+std::map<int, int> net_stoichiometry(const NetworkTables& t, int reaction) {
+    std::map<int, int> net;
+    for (int k = 0; k < max_reactants; ++k)
+        if (int s = t.reactants[reaction * max_reactants + k]; s >= 0) --net[s];
+    for (int k = 0; k < t.n_products; ++k)
+        if (int s = t.products[reaction * t.n_products + k]; s >= 0) ++net[s];
+    std::erase_if(net, [](const auto& item) { return item.second == 0; });
+    return net;
+}
+
+}  // namespace
+
+void NetworkTables::validate() const {
+    const auto S = species.size(), Q = conserved.size(), R = law.size();
+    require(S > 0, "no species");
+    require(Q >= 1 && Q <= max_conserved, "between 1 and 32 conserved quantities are supported");
+    require(composition.size() == Q * S, "composition must be (conserved, species)");
+    require(scale_weights.size() == S, "scale_weights must have one value a species");
+    require(reactants.size() == R * max_reactants, "reactants must be (reactions, 3)");
+    require(n_products >= 0 && products.size() == R * static_cast<std::size_t>(n_products),
+            "products must be (reactions, P)");
+    require(law_condition.size() == R, "law_condition must have one value a reaction");
+    require(parameters.size() == R * n_parameters, "parameters must be (reactions, 3)");
+    const auto in_range = [S](std::int32_t s) { return s >= -1 && s < static_cast<std::int32_t>(S); };
+    require(std::all_of(reactants.begin(), reactants.end(), in_range), "a reactant is no species");
+    require(std::all_of(products.begin(), products.end(), in_range), "a product is no species");
+    const auto finite = [](double v) { return std::isfinite(v); };
+    require(std::all_of(parameters.begin(), parameters.end(), finite), "a rate parameter is not finite");
+    require(std::all_of(composition.begin(), composition.end(), finite), "composition is not finite");
+    double weight = 0;
+    for (double w : scale_weights) {
+        require(std::isfinite(w) && w >= 0, "scale_weights must be finite and not negative");
+        weight += w;
+    }
+    require(weight > 0, "scale_weights must not all be zero");
+    for (std::size_t r = 0; r < R; ++r) {
+        require(law[r] >= 0 && law[r] < n_laws, "reaction " + std::to_string(r + 1) + " has an unknown rate law");
+        require(law_condition[r] >= -1 && law_condition[r] < n_conditions(), "a rate law reads an unknown condition");
+        require((law[r] == static_cast<int>(Law::cosmic_ray)) == (law_condition[r] >= 0),
+                "reaction " + std::to_string(r + 1) + ": a cosmic-ray rate reads a condition, an Arrhenius rate none");
+        require(reactants[r * max_reactants] >= 0, "reaction " + std::to_string(r + 1) + " has no reactant");
+    }
+}
+
+Plan::Plan(const NetworkTables& tables) {
+    tables.validate();
+    n_species_ = tables.n_species();
+    n_conserved_ = tables.n_conserved();
+    n_conditions_ = tables.n_conditions();
+    order_species(tables);
+    group_reactions(tables);
+    gather_rhs(tables);
+    gather_jacobian();
+    gather_lu();
+    publish();
+}
+
+// Markowitz (1957) on the diagonal: eliminate next whoever makes least fill. No pivoting: the diagonal holds
+// 1 / (gamma h) and the loss frequencies.
+void Plan::order_species(const NetworkTables& tables) {
+    const int S = n_species_;
+    std::vector<char> pattern(static_cast<std::size_t>(S) * S, 0);
+    for (int i = 0; i < S; ++i) pattern[i * S + i] = 1;
+    for (int r = 0; r < tables.n_reactions(); ++r)
+        for (const auto& [i, count] : net_stoichiometry(tables, r))
+            for (int k = 0; k < max_reactants; ++k)
+                if (int j = tables.reactants[r * max_reactants + k]; j >= 0) pattern[i * S + j] = 1;
+
+    std::vector<char> done(S, 0);
+    position_.assign(S, 0);
+    for (int step = 0; step < S; ++step) {
+        std::vector<int> in_row(S, 0), in_column(S, 0);
+        for (int i = 0; i < S; ++i)
+            if (!done[i])
+                for (int j = 0; j < S; ++j)
+                    if (!done[j] && pattern[i * S + j]) ++in_row[i], ++in_column[j];
+        int best = -1;
+        long best_cost = 0;
+        for (int i = 0; i < S; ++i) {
+            if (done[i]) continue;
+            const long cost = static_cast<long>(in_row[i] - 1) * (in_column[i] - 1);
+            if (best < 0 || cost < best_cost) best = i, best_cost = cost;
+        }
+        done[best] = 1;
+        position_[best] = step;
+        order_.push_back(best);
+        for (int i = 0; i < S; ++i)
+            if (!done[i] && pattern[i * S + best])
+                for (int j = 0; j < S; ++j)
+                    if (!done[j] && pattern[best * S + j]) pattern[i * S + j] = 1;
+    }
+
+    composition_.resize(static_cast<std::size_t>(n_conserved_) * S);
+    for (int q = 0; q < n_conserved_; ++q)
+        for (int i = 0; i < S; ++i) composition_[q * S + i] = tables.composition[q * S + order_[i]];
+    for (int i = 0; i < S; ++i) scale_weights_.push_back(tables.scale_weights[order_[i]]);
+
+    // The pattern, fill included, row by row in the new order.
+    row_begin_ = {0};
+    for (int i = 0; i < S; ++i) {
+        for (int j = 0; j < S; ++j)
+            if (pattern[order_[i] * S + order_[j]]) {
+                if (i == j) diagonal_.push_back(static_cast<std::int32_t>(column_.size()));
+                column_.push_back(j);
+            }
+        row_begin_.push_back(static_cast<std::int32_t>(column_.size()));
+    }
+}
+
+void Plan::group_reactions(const NetworkTables& tables) {
+    std::map<std::tuple<int, int, int>, std::vector<int>> by_kind;  // (bodies, law, condition)
+    for (int r = 0; r < tables.n_reactions(); ++r) {
+        const auto* first = &tables.reactants[r * max_reactants];
+        const int bodies = static_cast<int>(std::count_if(first, first + max_reactants, [](int s) { return s >= 0; }));
+        by_kind[{bodies, tables.law[r], tables.law_condition[r]}].push_back(r);
+    }
+    for (const auto& [kind, reactions] : by_kind) {
+        const auto [bodies, law, condition] = kind;
+        const auto begin = static_cast<std::int32_t>(reaction_of_.size());
+        reaction_of_.insert(reaction_of_.end(), reactions.begin(), reactions.end());
+        groups_.push_back({law, bodies, condition, begin, static_cast<std::int32_t>(reaction_of_.size())});
+        while (reaction_of_.size() % lane_padding) reaction_of_.push_back(-1);
+    }
+    n_rates_ = static_cast<int>(reaction_of_.size());
+    for (int r : reaction_of_) {
+        const double* p = r < 0 ? nullptr : &tables.parameters[r * n_parameters];
+        alpha_.push_back(p ? p[0] : 0);
+        beta_.push_back(p ? p[1] : 0);
+        gamma_.push_back(p ? p[2] : 0);
+        std::int32_t slot[max_reactants] = {0, 0, 0};
+        int count = 0;
+        if (r >= 0)
+            for (int k = 0; k < max_reactants; ++k)
+                if (int s = tables.reactants[r * max_reactants + k]; s >= 0) slot[count++] = position_[s];
+        reactants_.insert(reactants_.end(), slot, slot + max_reactants);
+    }
+}
+
+void Plan::gather_rhs(const NetworkTables& tables) {
+    net_.resize(n_rates_);
+    partial_of_.resize(n_rates_);
+    for (int k = 0; k < n_rates_; ++k)
+        if (reaction_of_[k] >= 0)
+            for (const auto& [s, count] : net_stoichiometry(tables, reaction_of_[k])) {
+                net_[k].push_back(position_[s]);
+                net_[k].push_back(count);
+            }
+    for (int i = 0; i < n_species_; ++i) {
+        for (int k = 0; k < n_rates_; ++k)
+            for (std::size_t e = 0; e < net_[k].size(); e += 2)
+                if (net_[k][e] == i) {
+                    auto& list = net_[k][e + 1] > 0 ? gain_.entry : loss_.entry;
+                    list.insert(list.end(), std::abs(net_[k][e + 1]), k);
+                }
+        gain_.close();
+        loss_.close();
+    }
+}
+
+// d(rate)/dx_j is k times the other reactants; of two equal reactants each gives one slot entry, so 2 k x comes out.
+void Plan::gather_jacobian() {
+    for (const Group& group : groups_)
+        for (int k = group.begin; k < group.end; ++k) {
+            const std::int32_t* a = &reactants_[k * max_reactants];
+            if (group.bodies == 1) partial_of_[k] = {a[0], k};
+            if (group.bodies == 2)
+                for (int j = 0; j < 2; ++j) {
+                    partial_of_[k].insert(partial_of_[k].end(),
+                                          {a[j], n_rates_ + static_cast<std::int32_t>(pair_rate_.size())});
+                    pair_rate_.push_back(k);
+                    pair_other_.push_back(a[1 - j]);
+                }
+        }
+    const auto first_triple = n_rates_ + static_cast<std::int32_t>(pair_rate_.size());
+    for (const Group& group : groups_)
+        for (int k = group.begin; group.bodies == 3 && k < group.end; ++k)
+            for (int j = 0; j < 3; ++j) {
+                const std::int32_t* a = &reactants_[k * max_reactants];
+                partial_of_[k].insert(partial_of_[k].end(),
+                                      {a[j], first_triple + static_cast<std::int32_t>(triple_rate_.size())});
+                triple_rate_.push_back(k);
+                triple_other_.insert(triple_other_.end(), {a[(j + 1) % 3], a[(j + 2) % 3]});
+            }
+
+    std::map<std::pair<int, int>, std::vector<std::int32_t>> plus, minus;  // (row, column) -> slots
+    std::vector<std::vector<std::int32_t>> frequency(n_species_);
+    for (int k = 0; k < n_rates_; ++k)
+        for (std::size_t e = 0; e < net_[k].size(); e += 2) {
+            const int i = net_[k][e], count = net_[k][e + 1];
+            for (std::size_t p = 0; p < partial_of_[k].size(); p += 2) {
+                const int j = partial_of_[k][p], slot = partial_of_[k][p + 1];
+                auto& list = count > 0 ? plus[{i, j}] : minus[{i, j}];
+                list.insert(list.end(), std::abs(count), slot);
+            }
+            if (count < 0)  // rate / x_i: the first slot of this species
+                for (std::size_t p = 0; p < partial_of_[k].size(); p += 2)
+                    if (partial_of_[k][p] == i) {
+                        frequency[i].insert(frequency[i].end(), -count, partial_of_[k][p + 1]);
+                        break;
+                    }
+        }
+    for (int i = 0; i < n_species_; ++i) {
+        frequency_.entry.insert(frequency_.entry.end(), frequency[i].begin(), frequency[i].end());
+        frequency_.close();
+        for (int e = row_begin_[i]; e < row_begin_[i + 1]; ++e) {
+            const auto &add = plus[{i, column_[e]}], &subtract = minus[{i, column_[e]}];
+            plus_.entry.insert(plus_.entry.end(), add.begin(), add.end());
+            minus_.entry.insert(minus_.entry.end(), subtract.begin(), subtract.end());
+            plus_.close();
+            minus_.close();
+        }
+    }
+}
+
+void Plan::gather_lu() {
+    const int S = n_species_;
+    std::vector<std::int32_t> at(static_cast<std::size_t>(S) * S, -1);
+    for (int i = 0; i < S; ++i)
+        for (int e = row_begin_[i]; e < row_begin_[i + 1]; ++e) at[i * S + column_[e]] = e;
+    product_begin_ = {0};
+    for (int i = 0; i < S; ++i)
+        for (int e = row_begin_[i]; e < row_begin_[i + 1]; ++e) {
+            const int j = column_[e];
+            for (int k = 0; k < std::min(i, j); ++k)
+                if (at[i * S + k] >= 0 && at[k * S + j] >= 0) {
+                    product_left_.push_back(at[i * S + k]);
+                    product_right_.push_back(at[k * S + j]);
+                }
+            product_begin_.push_back(static_cast<std::int32_t>(product_left_.size()));
+        }
+}
+
+void Plan::publish() {
+    PlanView& v = view_;
+    v.n_species = n_species_;
+    v.n_conserved = n_conserved_;
+    v.n_groups = static_cast<std::int32_t>(groups_.size());
+    v.n_conditions = n_conditions_;
+    v.n_rates = n_rates_;
+    v.order = order_.data();
+    v.composition = composition_.data();
+    v.scale_weights = scale_weights_.data();
+    v.groups = groups_.data();
+    v.alpha = alpha_.data();
+    v.beta = beta_.data();
+    v.gamma = gamma_.data();
+    v.reactants = reactants_.data();
+    v.gain_begin = gain_.begin.data();
+    v.gain = gain_.entry.data();
+    v.loss_begin = loss_.begin.data();
+    v.loss = loss_.entry.data();
+    v.n_pairs = static_cast<std::int32_t>(pair_rate_.size());
+    v.n_triples = static_cast<std::int32_t>(triple_rate_.size());
+    v.n_partials = n_rates_ + v.n_pairs + v.n_triples;
+    v.pair_rate = pair_rate_.data();
+    v.pair_other = pair_other_.data();
+    v.triple_rate = triple_rate_.data();
+    v.triple_other = triple_other_.data();
+    v.frequency_begin = frequency_.begin.data();
+    v.frequency = frequency_.entry.data();
+    v.n_entries = static_cast<std::int32_t>(column_.size());
+    v.row_begin = row_begin_.data();
+    v.column = column_.data();
+    v.diagonal = diagonal_.data();
+    v.plus_begin = plus_.begin.data();
+    v.plus = plus_.entry.data();
+    v.minus_begin = minus_.begin.data();
+    v.minus = minus_.entry.data();
+    v.product_begin = product_begin_.data();
+    v.product_left = product_left_.data();
+    v.product_right = product_right_.data();
+}
+
+}  // namespace pcs

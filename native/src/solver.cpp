@@ -1,0 +1,357 @@
+// The step, from the host's arrays to the host's arrays. SPDX-License-Identifier: BSD-3-Clause
+#include "pcs/solver.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "pcs/error.hpp"
+#include "pcs/model_file.hpp"
+#include "pcs/surrogate.hpp"
+
+namespace pcs {
+
+namespace {
+
+// Outside these no path answers: the rate laws and double precision were never meant for it.
+constexpr double lowest_T = 1.0, highest_T = 1e6;        // K
+constexpr double lowest_n_H = 1e-8, highest_n_H = 1e20;  // cm^-3
+constexpr double longest_dt = 1e20;                      // s
+constexpr double largest_fraction = 1e10;                // n / n_H
+constexpr double small_negative = 1e-6;                  // repair=floor mends n_i >= -small_negative n_H
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Grows and never shrinks, aligned for the widest vectors.
+class Buffer {
+  public:
+    void* reserve(std::size_t bytes) {
+        if (bytes > size_) {
+            memory_.reset(static_cast<char*>(::operator new(bytes, alignment)));
+            size_ = bytes;
+        }
+        return memory_.get();
+    }
+
+  private:
+    static constexpr std::align_val_t alignment{64};
+    struct Delete {
+        void operator()(char* p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<char, Delete> memory_;
+    std::size_t size_ = 0;
+};
+
+// A team of threads for `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
+int team_size(int wish, std::int64_t cells) {
+#ifdef _OPENMP
+    if (omp_in_parallel()) return 1;
+    const std::int64_t useful = std::max<std::int64_t>(1, cells / (2 * kernels().width));
+    return static_cast<int>(std::min<std::int64_t>(wish > 0 ? wish : omp_get_max_threads(), useful));
+#else
+    (void)wish, (void)cells;
+    return 1;
+#endif
+}
+
+template <class Work>
+void run_team(int threads, const Work& work) {
+    if (threads == 1) return work(0);
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+    work(omp_get_thread_num());
+#endif
+}
+
+double to_number(const std::string& key, const std::string& value, double low, double high) {
+    char* end = nullptr;
+    const double number = std::strtod(value.c_str(), &end);
+    if (value.empty() || *end || !(number >= low && number <= high))
+        throw Error(ErrorCode::option, "option " + key + " is '" + value + "': it must be a number between " +
+                                           std::to_string(low) + " and " + std::to_string(high));
+    return number;
+}
+
+int electron_index(const NetworkTables& tables) {
+    const auto found = std::find(tables.species.begin(), tables.species.end(), "e-");
+    return found == tables.species.end() ? -1 : static_cast<int>(found - tables.species.begin());
+}
+
+}  // namespace
+
+const char* status_message(int status) {
+    switch (status) {
+#define PCS_STATUS(name, value, message) \
+    case value:                          \
+        return message;
+#include "pcs/status.def"
+#undef PCS_STATUS
+    }
+    return "unknown status";
+}
+
+// Belongs to the calling thread; the members of its team use one workspace each.
+struct Solver::Scratch {
+    std::vector<Buffer> workspaces;
+    std::vector<std::int64_t> cells;
+    std::vector<std::int8_t> status;
+    std::vector<IntegratorStatistics> integrator;
+    std::vector<SurrogateStatistics> surrogate;
+
+    // Lists the cells whose status `wants`, and returns how many there are.
+    template <class Wants>
+    std::int64_t collect(const CellArrays& arrays, const Wants& wants) {
+        if (cells.size() < static_cast<std::size_t>(arrays.n_cells)) cells.resize(arrays.n_cells);
+        std::int64_t size = 0;
+        for (std::int64_t cell = 0; cell < arrays.n_cells; ++cell)
+            if (wants(arrays.status[cell])) cells[size++] = cell;
+        return size;
+    }
+
+    void reserve(int threads, std::size_t bytes) {
+        if (workspaces.size() < static_cast<std::size_t>(threads)) workspaces.resize(threads);
+        for (int t = 0; t < threads; ++t) workspaces[t].reserve(bytes);
+    }
+};
+
+Solver::Scratch& Solver::scratch() {
+    thread_local Scratch mine;
+    return mine;
+}
+
+Solver::Solver(NetworkTables tables) : tables_(std::move(tables)), plan_(tables_), electron_(electron_index(tables_)) {
+    options_.mode = Mode::exact;
+}
+Solver::Solver(const ModelFile& file) : Solver(file.network()) {
+    if (!Surrogate::in(file)) return;
+    surrogate_ = std::make_unique<Surrogate>(file, tables_, plan_);
+    options_.mode = Mode::automatic;
+}
+Solver::~Solver() = default;
+
+void Solver::set_option(const std::string& key, const std::string& value) {
+    const auto one_of = [&](std::initializer_list<std::pair<const char*, int>> choices) {
+        std::string names;
+        for (const auto& [name, code] : choices) {
+            if (value == name) return code;
+            names += (names.empty() ? "" : ", ") + std::string(name);
+        }
+        throw Error(ErrorCode::option, "option " + key + " is '" + value + "': it must be one of " + names);
+    };
+    if (key == "mode") {
+        const auto mode = static_cast<Mode>(one_of({{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
+        if (mode == Mode::surrogate && !surrogate_)
+            throw Error(
+                ErrorCode::option,
+                "mode surrogate needs a model with a surrogate; this one holds a network alone: use mode exact");
+        options_.mode = mode;
+    } else if (key == "integrator") {
+        options_.host_integrates = one_of({{"native", 0}, {"host", 1}});
+    } else if (key == "rtol") {
+        options_.rtol = to_number(key, value, 1e-12, 0.1);
+    } else if (key == "atol") {
+        options_.atol = to_number(key, value, 1e-30, 1e-3);
+    } else if (key == "max_steps") {
+        options_.max_steps = static_cast<int>(to_number(key, value, 1, 1e9));
+    } else if (key == "threads") {
+        options_.threads = static_cast<int>(to_number(key, value, 0, 4096));
+    } else if (key == "repair") {
+        options_.repair = one_of({{"none", repair_none},
+                                  {"floor", repair_floor},
+                                  {"electrons", repair_electrons},
+                                  {"floor,electrons", repair_floor | repair_electrons}});
+        if ((options_.repair & repair_electrons) && electron_ < 0)
+            throw Error(ErrorCode::option, "repair=electrons needs a species e- in the network");
+    } else {
+        throw Error(
+            ErrorCode::option,
+            "unknown option '" + key + "': the options are mode, integrator, rtol, atol, max_steps, threads, repair");
+    }
+}
+
+Report Solver::step(const StepRequest& request) const {
+    const auto start = Clock::now();
+    check(request);
+    Scratch& mine = scratch();
+    StepRequest call = request;
+    call.cells.repair = options_.repair;
+    call.cells.electron = electron_;
+    if (!call.cells.status) {
+        if (mine.status.size() < static_cast<std::size_t>(call.cells.n_cells)) mine.status.resize(call.cells.n_cells);
+        call.cells.status = mine.status.data();
+    }
+    const CellArrays& cells = call.cells;
+
+    Report report;
+    report.cells = cells.n_cells;
+    inspect(call, report);  // bad input, masked and dt = 0 have their status now, all others status_EXACT_REQUESTED
+    if (surrogate_ && options_.mode != Mode::exact) advance(cells, mine, report);
+    if (!options_.host_integrates) integrate(cells, mine, report);
+
+    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
+        const int status = cells.status[cell];
+        report.failed += status < 0;
+        report.exact += status >= status_EXACT_REQUESTED;
+        report.second_try += status == status_EXACT_SECOND_TRY;
+    }
+    report.seconds = seconds_since(start);
+    return report;
+}
+
+void Solver::check(const StepRequest& request) const {
+    const CellArrays& c = request.cells;
+    const auto require = [](bool condition, const char* message) {
+        if (!condition) throw Error(ErrorCode::argument, message);
+    };
+    require(c.n_cells >= 0, "the number of cells is negative");
+    if (c.n_cells == 0) return;
+    require(c.n_cm3 && c.dt_s && c.temperature_K, "the arrays of abundances, dt and temperature must not be null");
+    require(c.conditions || tables_.conditions.empty(),
+            "the network has conditions (such as zeta), but their array is null");
+    require(c.species_stride != 0 || tables_.n_species() == 1, "the species stride of the abundances is 0");
+    require(c.cell_stride != 0 || c.n_cells == 1, "the cell stride of the abundances is 0: all cells would be one");
+}
+
+// Every cell's status before anything is computed.
+void Solver::inspect(const StepRequest& request, Report& report) const {
+    const CellArrays& c = request.cells;
+    const int S = tables_.n_species();
+    const double* charge = &tables_.composition[(tables_.n_conserved() - 1) * static_cast<std::size_t>(S)];
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    for (std::int64_t cell = 0; cell < c.n_cells; ++cell) {
+        int8_t& status = c.status[cell];
+        if (request.mask && !request.mask[cell]) {
+            status = status_MASKED;
+            ++report.masked;
+            continue;
+        }
+        const double* n = c.n_cm3 + cell * c.cell_stride;
+        const double T = c.temperature_K[cell * c.temperature_stride], dt = c.dt_s[cell * c.dt_stride];
+        double n_H = 0, lowest = 0, highest = 0, ions = 0, size = 0;
+        bool good = T > 0 && T < infinity && dt >= 0 && dt < infinity;
+        for (int i = 0; i < S; ++i) {
+            const double value = n[i * c.species_stride];
+            good &= value > -infinity && value < infinity;  // false for NaN
+            lowest = std::min(lowest, value);
+            highest = std::max(highest, value);
+            const double kept = std::max(value, 0.0);
+            n_H += tables_.scale_weights[i] * kept;
+            if (i != electron_) ions += charge[i] * kept, size += std::abs(charge[i]) * kept;
+        }
+        for (int k = 0; k < tables_.n_conditions(); ++k) {
+            const double value = c.conditions[cell * c.condition_cell_stride + k * c.condition_stride];
+            good &= value >= 0 && value < infinity;
+        }
+        bool mended = false;
+        if (lowest < 0) {
+            good &= (c.repair & repair_floor) && lowest >= -small_negative * n_H;
+            mended = true;
+        }
+        if (c.repair & repair_electrons) {
+            const double electrons = n[electron_ * c.species_stride];
+            good &= ions >= 0;
+            mended |= std::abs(electrons - ions) > 1e-12 * size;
+        }
+        if (!good) {
+            status = status_BAD_INPUT;
+        } else if (dt == 0) {
+            status = status_UNCHANGED;
+            ++report.unchanged;
+        } else if (T < lowest_T || T > highest_T || n_H < lowest_n_H || n_H > highest_n_H || dt > longest_dt ||
+                   highest > largest_fraction * n_H) {
+            status = status_UNSUPPORTED;
+        } else {
+            status = status_EXACT_REQUESTED;
+            report.repaired += mended;
+        }
+    }
+}
+
+// The cells that still wait go through the surrogate and its gate; refused ones get the status that says why.
+void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const auto start = Clock::now();
+    const PlanView& plan = plan_.view();
+    const SurrogateView& net = surrogate_->view();
+    const SurrogateSettings settings{options_.mode == Mode::automatic};
+    const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
+    if (size == 0) return;
+    const int threads = team_size(options_.threads, size);
+    const std::size_t bytes = kernels().surrogate_bytes(plan, net);
+    mine.surrogate.assign(threads, {});
+    mine.reserve(threads, bytes);
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    run_team(threads, [&](int t) {
+        kernels().advance(plan, net, cells, queue, settings, mine.surrogate[t], nullptr,
+                          mine.workspaces[t].reserve(bytes));
+    });
+    for (const SurrogateStatistics& s : mine.surrogate) {
+        report.surrogate += s.accepted;
+        report.refused_box += s.refused_box;
+        report.refused_error += s.refused_error;
+        report.defect_max = std::max(report.defect_max, s.worst_defect);
+    }
+    report.seconds_surrogate = seconds_since(start);
+}
+
+// The cells whose status asks for the exact path: all of them, then those that failed once more with tighter settings.
+void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const auto start = Clock::now();
+    const PlanView& plan = plan_.view();
+    IntegratorSettings settings{options_.rtol, options_.atol, options_.first_step, options_.max_steps, 0};
+    for (const bool again : {false, true}) {
+        const std::int64_t size = mine.collect(cells, [again](int8_t status) {
+            return again ? status == status_STEP_LIMIT || status == status_NON_FINITE
+                         : status >= status_EXACT_REQUESTED;
+        });
+        if (size == 0) break;
+        std::int64_t next = 0;
+        if (again) {
+            settings = {std::max(0.1 * options_.rtol, 1e-12), 0.1 * options_.atol, 0.01 * options_.first_step,
+                        10 * options_.max_steps, status_EXACT_SECOND_TRY};
+        }
+        const int threads = team_size(options_.threads, size);
+        const std::size_t bytes = kernels().integrator_bytes(plan);
+        mine.integrator.assign(threads, {});
+        mine.reserve(threads, bytes);
+        const CellQueue queue{mine.cells.data(), size, &next};
+        run_team(threads, [&](int t) {
+            kernels().integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
+        });
+        for (const IntegratorStatistics& s : mine.integrator) {
+            report.steps += s.steps;
+            report.rejected_steps += s.rejected;
+            report.defect_max = std::max(report.defect_max, s.worst_defect);
+        }
+    }
+    report.seconds_exact = seconds_since(start);
+}
+
+int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
+int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
+
+void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
+    if (!surrogate_) throw Error(ErrorCode::argument, "the model holds no surrogate to trace");
+    const SurrogateView& net = surrogate_->view();
+    Buffer buffer;
+    std::int64_t next = 0;
+    const CellQueue queue{nullptr, cells.n_cells, &next};
+    SurrogateStatistics statistics{};
+    kernels().advance(plan_.view(), net, cells, queue, {0}, statistics, &trace,
+                      buffer.reserve(kernels().surrogate_bytes(plan_.view(), net)));
+}
+
+void Solver::rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const {
+    Buffer buffer;
+    kernels().rhs(plan_.view(), n_cm3, temperature_K, conditions, dndt,
+                  buffer.reserve(kernels().integrator_bytes(plan_.view())));
+}
+
+}  // namespace pcs

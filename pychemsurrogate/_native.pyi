@@ -1,0 +1,42 @@
+"""Types of the compiled core (bindings/python/native.cpp)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Solver:
+    def __init__(self, tables: Mapping[str, Any]) -> None: ...
+    @staticmethod
+    def open(path: str) -> Solver: ...
+    @property
+    def species(self) -> list[str]: ...
+    @property
+    def conditions(self) -> list[str]: ...
+    def set_option(self, key: str, value: str) -> None: ...
+    def step(
+        self,
+        n: NDArray[np.float64],
+        dt: NDArray[np.float64],
+        temperature: NDArray[np.float64],
+        conditions: NDArray[np.float64],
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None = ...,
+    ) -> dict[str, float]: ...
+    @property
+    def has_surrogate(self) -> bool: ...
+    def trace(
+        self,
+        n: NDArray[np.float64],
+        dt: NDArray[np.float64],
+        temperature: NDArray[np.float64],
+        conditions: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]: ...
+    def rhs(
+        self, n: NDArray[np.float64], temperature: float, conditions: NDArray[np.float64]
+    ) -> NDArray[np.float64]: ...
+
+def status_list() -> list[tuple[str, int]]: ...
+def status_message(status: int) -> str: ...
+def isa() -> str: ...

@@ -1,0 +1,139 @@
+"""ModelFile: the arrays of a .pcs file with their meaning (docs/architecture.md, "The model file")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pychemsurrogate.model_file.layout import Array, ModelFileError, read_arrays, write_arrays
+from pychemsurrogate.network import Network, NetworkError
+from pychemsurrogate.network.formats import native_text
+
+SUFFIX = ".pcs"
+
+
+def shipped_model_path(name: str) -> Path:
+    """Path of the model `name` that comes with the package, e.g. "osu_09_2008".
+
+    Raises ModelFileError, with the names that there are, if no such model is shipped.
+    """
+    folder = Path(__file__).resolve().parent.parent / "data" / "models"
+    path = folder / f"{name}{SUFFIX}"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in folder.glob(f"*{SUFFIX}"))) or "none"
+        raise ModelFileError(
+            f"no shipped model '{name}' (there are: {names}); give one of these, or a path to a .pcs file"
+        )
+    return path
+
+
+def _text_array(text: str) -> Array:
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+@dataclass
+class ModelFile:
+    """A model: named arrays (network/..., surrogate/..., gate/...) and what people and Python read (`meta`).
+
+    A file without surrogate/ arrays holds a network alone and serves the exact integrator.
+    """
+
+    arrays: dict[str, Array]
+    meta: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> ModelFile:
+        """Read a .pcs file, or a shipped model by its name. Raises ModelFileError with reason and remedy."""
+        given = Path(path)
+        if given.suffix != SUFFIX and given.name == str(path) and not given.exists():
+            given = shipped_model_path(str(path))
+        arrays = read_arrays(given)
+        model = cls(arrays, path=given)
+        model.require("meta/json", "network/text", "network/hash", "network/species")
+        try:
+            model.meta = json.loads(model.text("meta/json"))
+        except json.JSONDecodeError:
+            raise ModelFileError(f"{given}: its meta/json is not JSON; write the model again") from None
+        del arrays["meta/json"]
+        return model
+
+    @classmethod
+    def from_network(cls, network: Network, meta: Mapping[str, Any] | None = None) -> ModelFile:
+        """A file that holds the network alone (mode "exact"), ready for surrogate and gate arrays to be added."""
+        tables = network.tables()
+        arrays: dict[str, Array] = {}
+        for item in fields(tables):
+            value = getattr(tables, item.name)
+            arrays[f"network/{item.name}"] = value if isinstance(value, np.ndarray) else _text_array("\n".join(value))
+        arrays["network/text"] = _text_array(network.text())
+        arrays["network/hash"] = _text_array(network.hash)
+        units = {"n": "cm^-3", "T": "K", "dt": "s", "zeta": "1/s per H2", "x": "n/n_H, n_H counts H nuclei"}
+        return cls(arrays, {"network": network.name, "units": units, **(meta or {})})
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the file, whole or not at all."""
+        text = json.dumps(self.meta, indent=1, sort_keys=True)
+        write_arrays(Path(path), {"meta/json": _text_array(text), **self.arrays})
+        self.path = Path(path)
+
+    def text(self, name: str) -> str:
+        """The u8 array `name` as text. Raises ModelFileError if it is absent or no text."""
+        self.require(name)
+        try:
+            return self.arrays[name].astype(np.uint8, casting="no").tobytes().decode()
+        except (TypeError, UnicodeDecodeError):
+            raise ModelFileError(f"{self.label}: array '{name}' is not text; write the model again") from None
+
+    def text_list(self, name: str) -> list[str]:
+        """The u8 array `name` as a list, one item a line. Raises ModelFileError if it is absent or no text."""
+        text = self.text(name)
+        return text.split("\n") if text else []
+
+    def set_text_list(self, name: str, items: Iterable[str]) -> None:
+        """Store a list of names, one a line."""
+        self.arrays[name] = _text_array("\n".join(items))
+
+    def network(self) -> Network:
+        """The network, parsed from network/text. Raises ModelFileError if text and hash disagree."""
+        try:
+            network = native_text.parse(self.text("network/text"), f"{self.label}, network/text")
+        except NetworkError as error:
+            raise ModelFileError(f"{error}; write the model again") from None
+        if network.hash != self.text("network/hash"):
+            raise ModelFileError(f"{self.label}: the network's text does not match its hash; write the model again")
+        return network
+
+    def require(self, *names: str) -> None:
+        """Raise ModelFileError unless every named array is there."""
+        absent = [name for name in names if name not in self.arrays]
+        if absent:
+            raise ModelFileError(
+                f"{self.label}: lacks {', '.join(absent)}; it is not a whole model, "
+                "write it again with `pychemsurrogate train` or `pychemsurrogate model network`"
+            )
+
+    def require_species(self, species: Iterable[str]) -> None:
+        """Raise ModelFileError unless the model is for exactly these species, in this order."""
+        expected, found = list(species), self.text_list("network/species")
+        if expected != found:
+            raise ModelFileError(
+                f"{self.label}: is a model for another species list ({', '.join(found)}); "
+                f"give a model for {', '.join(expected)}, or order the abundances as the model does"
+            )
+
+    @property
+    def has_surrogate(self) -> bool:
+        """Whether the file holds a surrogate (else it serves mode "exact" alone)."""
+        return any(name.startswith("surrogate/") for name in self.arrays)
+
+    @property
+    def label(self) -> str:
+        """What messages call this model: its path, or "the model" before it has one."""
+        return str(self.path) if self.path is not None else "the model"

@@ -1,0 +1,295 @@
+"""The network: species and reactions as objects, and the same as plain arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from pychemsurrogate.network.rate_laws import RATE_LAWS
+from pychemsurrogate.network.reaction import MAX_REACTANTS, Reaction
+from pychemsurrogate.network.species import NetworkError, Species, species_from_formula
+
+FORMAT_LINE: Final = "pychemsurrogate network 1"
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class NetworkTables:
+    """The network as plain arrays (docs/architecture.md): S species, R reactions, E elements, C conditions.
+
+    composition (E + 1, S) f64; scale_weights (S) f64; reactants (R, 3) i32; products (R, P) i32;
+    law (R) i32; law_condition (R) i32; parameters (R, 3) f64. A missing species or condition is -1.
+    """
+
+    species: tuple[str, ...]
+    conserved: tuple[str, ...]
+    composition: FloatArray
+    scale_weights: FloatArray
+    reactants: IntArray
+    products: IntArray
+    law: IntArray
+    law_condition: IntArray
+    parameters: FloatArray
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """The flow is invariant under n -> L n, dt -> dt / L, c -> L^exponent c for every condition c.
+
+    `exponents` holds one entry a condition of the network; 0: the condition is not scaled.
+    """
+
+    exponents: Mapping[str, int]
+
+
+class Network:
+    """A reaction network.
+
+    name, source     what it is called, and where its facts come from (one entry a line)
+    species          their order is the order of every array with a species axis
+    reactions        their order is the order of every array with a reaction axis
+    conditions       names of what the rates read beside the temperature, such as "zeta" [1/s]
+
+    Raises NetworkError for duplicate species, for reactions with a species outside the list, and for a condition
+    that a rate law reads but the network does not name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        species: Sequence[Species],
+        reactions: Sequence[Reaction],
+        conditions: Sequence[str] = (),
+        source: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.species = tuple(species)
+        self.reactions = tuple(reactions)
+        self.conditions = tuple(conditions)
+        self.source = tuple(source)
+        self.species_names = tuple(s.name for s in self.species)
+        self._index = {name: i for i, name in enumerate(self.species_names)}
+        self._check()
+
+    def _check(self) -> None:
+        if not self.species or not self.reactions:
+            raise NetworkError(f"network {self.name}: at least one species and one reaction are needed")
+        if len(self._index) != len(self.species):
+            twice = sorted({n for n in self.species_names if self.species_names.count(n) > 1})
+            raise NetworkError(f"network {self.name}: species listed twice: {', '.join(twice)}")
+        for reaction in self.reactions:
+            for s in reaction.reactants + reaction.products:
+                if s.name not in self._index:
+                    raise NetworkError(f'reaction "{reaction.equation}": unknown species "{s.name}"')
+            needed = reaction.law.condition
+            if needed is not None and needed not in self.conditions:
+                raise NetworkError(
+                    f'reaction "{reaction.equation}": its law {reaction.law.name} reads the condition "{needed}", '
+                    f"which the network does not name in its conditions"
+                )
+
+    @property
+    def n_species(self) -> int:
+        """Number of species S."""
+        return len(self.species)
+
+    @property
+    def n_reactions(self) -> int:
+        """Number of reactions R."""
+        return len(self.reactions)
+
+    @cached_property
+    def elements(self) -> tuple[str, ...]:
+        """The elements of the network, in alphabetical order."""
+        return tuple(sorted({e for s in self.species for e in s.elements}))
+
+    def species_index(self, name: str) -> int:
+        """Position of a species by name; KeyError lists the names there are."""
+        try:
+            return self._index[name]
+        except KeyError:
+            raise KeyError(
+                f'network {self.name} has no species "{name}"; its species are {", ".join(self.species_names)}'
+            ) from None
+
+    # --- plain arrays -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _tables(self) -> NetworkTables:
+        composition = np.array(
+            [[s.elements.get(e, 0) for s in self.species] for e in self.elements] + [[s.charge for s in self.species]],
+            dtype=np.float64,
+        )
+        hydrogen = self.elements.index("H") if "H" in self.elements else None
+        weights = composition[:-1].sum(axis=0) if hydrogen is None else composition[hydrogen].copy()
+        n_products = max(len(r.products) for r in self.reactions)
+        tables = NetworkTables(
+            species=self.species_names,
+            conserved=(*self.elements, "charge"),
+            composition=composition,
+            scale_weights=weights,
+            reactants=self._indices([r.reactants for r in self.reactions], MAX_REACTANTS),
+            products=self._indices([r.products for r in self.reactions], n_products),
+            law=np.array([r.law.number for r in self.reactions], dtype=np.int32),
+            law_condition=np.array(
+                [-1 if r.law.condition is None else self.conditions.index(r.law.condition) for r in self.reactions],
+                dtype=np.int32,
+            ),
+            parameters=np.array([r.padded_parameters for r in self.reactions], dtype=np.float64),
+            conditions=self.conditions,
+        )
+        for array in vars(tables).values():
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+        return tables
+
+    def _indices(self, sides: Sequence[tuple[Species, ...]], width: int) -> IntArray:
+        rows = [[self._index[s.name] for s in side] + [-1] * (width - len(side)) for side in sides]
+        return np.array(rows, dtype=np.int32)
+
+    def tables(self) -> NetworkTables:
+        """The network as plain, read-only arrays."""
+        return self._tables
+
+    # --- rates and the right-hand side ------------------------------------------------------------------------
+
+    def rate_coefficients(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> FloatArray:
+        """Rate coefficients k (..., R) in cm^(3(m-1))/s for reactions of m bodies.
+
+        temperature [K] and the conditions (by name, scalars or arrays) broadcast together to the leading shape.
+        Raises KeyError if a condition of the network is missing.
+        """
+        missing = [name for name in self.conditions if name not in conditions]
+        if missing:
+            raise KeyError(f"network {self.name} needs the condition {', '.join(missing)}")
+        t = np.asarray(temperature, dtype=np.float64)[..., None]
+        values = {name: np.asarray(conditions[name], dtype=np.float64)[..., None] for name in self.conditions}
+        shape = np.broadcast_shapes(t.shape, *(v.shape for v in values.values()))[:-1]
+        k = np.empty((*shape, self.n_reactions))
+        for law in RATE_LAWS:
+            rows = np.flatnonzero(self._tables.law == law.number)
+            if rows.size:
+                condition = None if law.condition is None else values[law.condition]
+                k[..., rows] = law.rate(self._tables.parameters[rows], t, condition)
+        return k
+
+    @cached_property
+    def _stoichiometry(self) -> sparse.csr_array:
+        """(S, R): how many of a species a reaction makes, net."""
+        columns = np.arange(self.n_reactions)
+        total = np.zeros((self.n_species, self.n_reactions))
+        for sign, table in ((-1.0, self._tables.reactants), (1.0, self._tables.products)):
+            for slot in table.T:
+                present = slot >= 0
+                np.add.at(total, (slot[present], columns[present]), sign)
+        return sparse.csr_array(total)
+
+    @cached_property
+    def _jacobian_map(self) -> sparse.csr_array:
+        """(S S, 3 R): from the derivatives of the rates by each reactant slot to the flattened Jacobian."""
+        stoichiometry = self._stoichiometry.tocoo()
+        rows, columns, values = [], [], []
+        for species, reaction, count in zip(stoichiometry.row, stoichiometry.col, stoichiometry.data, strict=True):
+            for slot, reactant in enumerate(self._tables.reactants[reaction]):
+                if reactant >= 0:
+                    rows.append(int(species) * self.n_species + int(reactant))
+                    columns.append(int(reaction) * MAX_REACTANTS + slot)
+                    values.append(count)
+        shape = (self.n_species**2, self.n_reactions * MAX_REACTANTS)
+        return sparse.csr_array((values, (rows, columns)), shape=shape)
+
+    def _factors(self, n: FloatArray) -> FloatArray:
+        # A missing reactant has index -1: it finds the 1 that is appended here.
+        return np.append(n, 1.0)[self._tables.reactants]
+
+    def rhs(self, n: FloatArray, k: FloatArray) -> FloatArray:
+        """dn/dt (S,) in cm^-3/s of one cell: n (S,) in cm^-3, k (R,) from rate_coefficients."""
+        dndt: FloatArray = self._stoichiometry @ (k * self._factors(n).prod(axis=1))
+        return dndt
+
+    def jacobian(self, n: FloatArray, k: FloatArray) -> FloatArray:
+        """d(dn/dt)/dn (S, S) in 1/s of one cell; row: species that changes, column: species that it depends on."""
+        a, b, c = self._factors(n).T
+        by_slot = np.stack([k * b * c, k * a * c, k * a * b], axis=1)
+        flat: FloatArray = self._jacobian_map @ by_slot.ravel()
+        return flat.reshape(self.n_species, self.n_species)
+
+    # --- symmetry ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def symmetry(self) -> Symmetry | None:
+        """The scaling n -> L n, dt -> dt / L that leaves the flow of x = n/n_H unchanged, or None.
+
+        The rate of an m-body reaction, per n and per dt, grows by L^(m - 2) under it. So each law's k must bring
+        L^(2 - m): from a condition that it is proportional to a power of, or, with m = 2, from none.
+        """
+        exponents: dict[str, int] = {}
+        for reaction in self.reactions:
+            law, needed = reaction.law, 2 - len(reaction.reactants)
+            if law.condition is None:
+                if needed:
+                    return None
+                continue
+            power = law.condition_power
+            exponent = 0 if power is None else needed // power
+            if exponent * (power or 1) != needed or exponents.setdefault(law.condition, exponent) != exponent:
+                return None
+        return Symmetry({name: exponents.get(name, 0) for name in self.conditions})
+
+    @property
+    def reduced_conditions(self) -> tuple[str, ...]:
+        """What the flow of x = n/n_H over the clock depends on; with a symmetry n_H drops out of it.
+
+        For example ("T", "zeta/n_H") with the clock n_H dt; without a symmetry ("T", "n_H", "zeta") with dt.
+        """
+        if self.symmetry is None:
+            return ("T", "n_H", *self.conditions)
+        spelling = {0: "{}", 1: "{}/n_H"}
+        return (
+            "T",
+            *(spelling.get(p, "{}/n_H^" + str(p)).format(name) for name, p in self.symmetry.exponents.items()),
+        )
+
+    # --- text -------------------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """The network in the project's own text format (docs/network_format.md), in canonical form."""
+        header = [FORMAT_LINE, f"name: {self.name}"]
+        header += [f"source: {line}" for line in self.source]
+        header += [f"conditions: {' '.join(self.conditions)}"] if self.conditions else []
+        header += [f"species: {' '.join(self.species_names)}"]
+        header += [f"define: {_definition(s)}" for s in self.species if not _is_formula(s)]
+        rows = [
+            f"{r.equation} | {r.law.name} | {' '.join(repr(float(p)) for p in r.parameters)}" for r in self.reactions
+        ]
+        return "\n".join([*header, "reactions:", *rows]) + "\n"
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of text() in UTF-8, in hex."""
+        return hashlib.sha256(self.text().encode("utf-8")).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name}: {self.n_species} species, {self.n_reactions} reactions>"
+
+
+def _is_formula(species: Species) -> bool:
+    try:
+        return species_from_formula(species.name) == species
+    except NetworkError:
+        return False
+
+
+def _definition(species: Species) -> str:
+    parts = [f"{e}={count}" for e, count in species.elements.items()]
+    return " ".join([species.name, *parts, f"charge={species.charge}", f"mass_g={species.mass_g!r}"])

@@ -1,0 +1,95 @@
+"""Reactions: what turns into what, and how fast."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pychemsurrogate.network.rate_laws import N_PARAMETERS, RateLaw
+from pychemsurrogate.network.species import NetworkError, Species
+
+MAX_REACTANTS = 3
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """One reaction with its rate law; `parameters` holds the law's own parameters, without padding.
+
+    Raises NetworkError if elements or charge are not conserved, or if the numbers of reactants or parameters are wrong.
+    """
+
+    reactants: tuple[Species, ...]
+    products: tuple[Species, ...]
+    law: RateLaw
+    parameters: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.reactants) <= MAX_REACTANTS:
+            raise NetworkError(f'reaction "{self.equation}": 1 to {MAX_REACTANTS} reactants, not {len(self.reactants)}')
+        if not self.products:
+            raise NetworkError(f'reaction "{self.equation}" has no product')
+        if len(self.parameters) != len(self.law.parameters):
+            raise NetworkError(
+                f'reaction "{self.equation}": the law {self.law.name} takes {len(self.law.parameters)} parameters '
+                f"({', '.join(self.law.parameters)}), not {len(self.parameters)}"
+            )
+        if not np.all(np.isfinite(self.parameters)):
+            raise NetworkError(f'reaction "{self.equation}": a parameter is not finite: {self.parameters}')
+        imbalance = self.imbalance()
+        if imbalance:
+            what = ", ".join(f"{name} {excess:+d}" for name, excess in imbalance.items())
+            raise NetworkError(f'reaction "{self.equation}" is not balanced: products minus reactants: {what}')
+
+    @property
+    def equation(self) -> str:
+        """For example "C+ + e- -> C"."""
+        return f"{_sum(s.name for s in self.reactants)} -> {_sum(s.name for s in self.products)}"
+
+    @property
+    def latex(self) -> str:
+        """The equation in LaTeX math mode."""
+        return rf"{_sum(s.latex for s in self.reactants)} \rightarrow {_sum(s.latex for s in self.products)}"
+
+    @property
+    def rate_latex(self) -> str:
+        """The rate coefficient with its numbers, in LaTeX math mode."""
+        return f"k = {self.law.latex(self.padded_parameters)}"
+
+    @property
+    def padded_parameters(self) -> tuple[float, ...]:
+        """The parameters as a row of the table, N_PARAMETERS long."""
+        return self.parameters + (0.0,) * (N_PARAMETERS - len(self.parameters))
+
+    def rate(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """The rate coefficient k in cm^(3(m-1))/s for m reactants.
+
+        temperature [K] and conditions (by name) broadcast together. Raises KeyError if the law's condition is missing.
+        """
+        t = np.asarray(temperature, dtype=np.float64)
+        name = self.law.condition
+        condition = None if name is None else np.asarray(conditions[name], dtype=np.float64)
+        k = self.law.rate(np.asarray(self.padded_parameters), t, condition)
+        shape = t.shape if condition is None else np.broadcast_shapes(t.shape, condition.shape)
+        rates: NDArray[np.float64] = np.broadcast_to(k, shape).copy()
+        return rates
+
+    def imbalance(self) -> dict[str, int]:
+        """Products minus reactants of every element and of the charge that are not conserved; empty if balanced."""
+        excess: Counter[str] = Counter()
+        for sign, side in ((1, self.products), (-1, self.reactants)):
+            for species in side:
+                for element, count in species.elements.items():
+                    excess[element] += sign * count
+                excess["charge"] += sign * species.charge
+        return {name: count for name, count in excess.items() if count}
+
+    def __str__(self) -> str:
+        return self.equation
+
+
+def _sum(terms: Iterable[str]) -> str:
+    return " + ".join(terms)

@@ -1,0 +1,65 @@
+"""What a step tells about itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pychemsurrogate.status import STATUS_MESSAGES, Status
+
+
+@dataclass(frozen=True)
+class Report:
+    """Status per cell (cells,) int8, and the counts and timings of one step.
+
+    surrogate, exact, unchanged, masked, failed: cells by path (they add up to the number of cells);
+    refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
+    second_try, scipy: cells that needed these rungs of the ladder; repaired: cells whose input was mended;
+    steps, rejected_steps: of the native exact integrator; seconds, seconds_surrogate, seconds_exact: wall time;
+    defect_max: largest relative defect in elements and charge before the projection.
+    """
+
+    status: NDArray[np.int8]
+    surrogate: int
+    exact: int
+    unchanged: int
+    masked: int
+    failed: int
+    refused_box: int
+    refused_error: int
+    second_try: int
+    scipy: int
+    repaired: int
+    steps: int
+    rejected_steps: int
+    seconds: float
+    seconds_surrogate: float
+    seconds_exact: float
+    defect_max: float
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of the call."""
+        return len(self.status)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every cell was served."""
+        return self.failed == 0
+
+    def advice(self) -> str:
+        """One line for each kind of failure: how many cells, why, and what to do. Empty when all went well."""
+        counts = Counter(self.status[self.status < 0].tolist())
+        return "\n".join(f"{count} cells: {STATUS_MESSAGES[Status(code)]}" for code, count in sorted(counts.items()))
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.cells} cells: {self.surrogate} surrogate, {self.exact} exact, {self.unchanged} unchanged, "
+            f"{self.masked} masked, {self.failed} failed in {self.seconds:.3g} s"
+        ]
+        if self.refused_box or self.refused_error:
+            lines.append(f"refused: {self.refused_box} outside the box, {self.refused_error} predicted error")
+        return "\n".join([*lines, *filter(None, [self.advice()])])

@@ -1,0 +1,92 @@
+"""Networks and data that several tests use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pychemsurrogate.network import Network, load_network, parse_network
+
+DATA = Path(__file__).parent / "data"
+
+DECAY_CHAIN = """pychemsurrogate network 1
+name: decay_chain
+source: Bateman 1910, Proc. Camb. Phil. Soc. 15, 423
+species: A B C
+define: A X=1 charge=0 mass_g=1e-24
+define: B X=1 charge=0 mass_g=1e-24
+define: C X=1 charge=0 mass_g=1e-24
+reactions:
+A -> B | arrhenius | 3e-10 0 0
+B -> C | arrhenius | 5e-8 0 0
+"""
+
+ROBERTSON = """pychemsurrogate network 1
+name: robertson
+source: Robertson 1966, in Numerical Analysis: An Introduction (ed. J. Walsh), p. 178
+species: A B C
+define: A X=1 charge=0 mass_g=1e-24
+define: B X=1 charge=0 mass_g=1e-24
+define: C X=1 charge=0 mass_g=1e-24
+reactions:
+A -> B | arrhenius | 0.04 0 0
+B + B -> C + B | arrhenius | 3e7 0 0
+B + C -> A + C | arrhenius | 1e4 0 0
+"""
+
+
+@pytest.fixture(scope="session")
+def osu() -> Network:
+    return load_network("osu_09_2008")
+
+
+@pytest.fixture(scope="session")
+def decay_chain() -> Network:
+    return parse_network(DECAY_CHAIN)
+
+
+@pytest.fixture(scope="session")
+def robertson() -> Network:
+    return parse_network(ROBERTSON)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Trajectories of Sulzer & Buck 2023: log10_n (trajectories, times, S), n0 (trajectories, S), cm^-3 and s."""
+
+    times: NDArray[np.float64]
+    n0: NDArray[np.float64]
+    log10_n: NDArray[np.float64]
+    temperature: float
+    zeta: float
+
+
+@pytest.fixture(scope="session")
+def published(osu: Network) -> Published:
+    with h5py.File(DATA / "osu_published.h5") as file:
+        assert tuple(file["species"].asstr()[:]) == osu.species_names
+        log10_n = file["log10_n"][:].astype(np.float64)
+        n_total, trace = file.attrs["n_total_cm3"], file.attrs["trace_of_n_total"]
+        # Row 0 lies 30 s after the start: n_C, n_C+ have not moved yet, the others follow from the stated conditions.
+        row = dict(zip(osu.species_names, 10.0 ** log10_n[:, 0].T, strict=True))
+        n0 = np.full((len(log10_n), osu.n_species), trace * n_total)
+        for name, value in {
+            "H2": n_total,
+            "C": row["C"],
+            "C+": row["C+"],
+            "e-": row["C+"],
+            "O": file.attrs["n_O_per_carbon"] * (row["C"] + row["C+"]),
+        }.items():
+            n0[:, osu.species_index(name)] = value
+        return Published(
+            times=file["elapsed_s"][:],
+            n0=n0,
+            log10_n=log10_n,
+            temperature=float(file.attrs["temperature_K"]),
+            zeta=float(file.attrs["zeta_per_s"]),
+        )
