@@ -16,12 +16,12 @@ demo: ## build everything, run the 2-D hydro code with the shipped model, show i
 	@PATH="$(BIN):$$PATH" fortran_example/run_demo.sh
 
 test: ## all checks and tests (minutes)
-	@$(SETUP) system fortran qemu venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig venv package test torch dev
 	@$(MAKE) --no-print-directory check
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig venv package test torch dev
 	@"$(BIN)/python" -m pytest -m "long or not long"
 
 lint: ## ruff, mypy, clang-format, generated files
@@ -34,13 +34,13 @@ check:
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/mypy"
 	@"$(BIN)/python" tools/generate_status.py --check
-	@find native bindings tests -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" --dry-run --Werror
+	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" --dry-run --Werror
 
 format: ## rewrite Python and C++ sources in the house's layout
 	@$(SETUP) system venv package dev
 	@"$(BIN)/ruff" check --fix .
 	@"$(BIN)/ruff" format .
-	@find native bindings tests -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" -i
+	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" -i
 
 bench: ## speed of the native integrator and of the surrogate against CVODE-KLU (installs libsundials-dev)
 	@$(SETUP) system sundials venv package

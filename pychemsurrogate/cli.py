@@ -51,3 +51,91 @@ def plot(folder: str, compare: str | None, out: str | None) -> None:
         raise click.ClickException(str(error)) from None
     for path in [target / "fields.h5", *figures]:
         click.echo(path)
+
+
+@main.command()
+@click.option("-o", "--output", required=True, metavar="FILE", help="The HDF5 file to make.")
+@click.option("--network", "name", default="osu_09_2008", show_default=True, help="Shipped network or network file.")
+@click.option(
+    "--units", default=400, show_default=True, help="Units of work; 50 of them hold every kind and split once."
+)
+@click.option("--runs-per-unit", default=256, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--workers", default=None, type=int, help="Processes (default: one a core).")
+def data(output: str, name: str, units: int, runs_per_unit: int, seed: int, workers: int | None) -> None:
+    """Compute a training data set with the native integrator; an interrupted one is continued."""
+    from pychemsurrogate.training.dataset import DatasetError, generate
+    from pychemsurrogate.training.truth import Recipe
+
+    recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed)
+    try:
+        path = generate(recipe, output, workers=workers)
+    except (DatasetError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(path)
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
+@click.option("--samples", default=9e7, show_default=True, help="Training samples that the map sees, with repetition.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--threads", default=0, help="Threads of torch (default: its own choice).")
+@click.option(
+    "--checkpoint", default=None, metavar="DIR", help="Where an interrupted fit is kept (default: beside FILE)."
+)
+def train(dataset: str, output: str, samples: float, seed: int, threads: int, checkpoint: str | None) -> None:
+    """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file."""
+    try:
+        import torch
+    except ImportError as error:
+        raise click.ClickException(f"{error}: pip install 'pychemsurrogate[torch]'") from None
+    from pychemsurrogate.training.dataset import DatasetError
+    from pychemsurrogate.training.fit import CheckpointError, FitRecipe
+    from pychemsurrogate.training.train import accuracy_table
+    from pychemsurrogate.training.train import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        model = run(dataset, output, FitRecipe(samples=samples, seed=seed), checkpoint)
+    except (CheckpointError, DatasetError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(accuracy_table(model.meta["accuracy"]))
+
+
+@main.group()
+def model() -> None:
+    """Make model files and look into them."""
+
+
+@model.command("network")
+@click.argument("name_or_path")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
+def model_network(name_or_path: str, output: str) -> None:
+    """Write a model file that holds a network alone, for mode "exact"."""
+    from pychemsurrogate.model_file import ModelFile
+    from pychemsurrogate.network import NetworkError, load_network
+
+    try:
+        ModelFile.from_network(load_network(name_or_path)).write(output)
+    except (NetworkError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(output)
+
+
+@model.command("show")
+@click.argument("name_or_path")
+def model_show(name_or_path: str) -> None:
+    """Print what a model file holds: provenance, accuracy, arrays."""
+    import json
+
+    from pychemsurrogate.model_file import ModelFile, ModelFileError
+
+    try:
+        file = ModelFile.read(name_or_path)
+    except ModelFileError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(file.meta, indent=1))
+    for name, array in file.arrays.items():
+        click.echo(f"{name:32s} {array.dtype!s:8s} {array.shape}")

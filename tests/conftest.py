@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from native_build import NativeBuild, build
 from numpy.typing import NDArray
 
 from pychemsurrogate.network import Network, load_network, parse_network
@@ -90,3 +91,9 @@ def published(osu: Network) -> Published:
             temperature=float(file.attrs["temperature_K"]),
             zeta=float(file.attrs["zeta_per_s"]),
         )
+
+
+@pytest.fixture(scope="session")
+def libpcs() -> NativeBuild:
+    """libpcs, built by CMake."""
+    return build("pcs")

@@ -164,6 +164,13 @@ PYBIND11_MODULE(_native, m) {
 #undef PCS_STATUS
         return list;
     });
+    m.def("limits", [] {
+        py::dict result;
+#define PCS_LIMIT(name, value, meaning) result[#name] = value;
+#include "pcs/limits.def"
+#undef PCS_LIMIT
+        return result;
+    });
     m.def("status_message", &pcs::status_message, py::arg("status"));
     m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");
 }

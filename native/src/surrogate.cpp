@@ -56,7 +56,9 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
     v.clock_theta = clock_theta_.data();
     v.clock_theta0 = scalar(file, "surrogate/clock_theta0");
     v.x_floor = scalar(file, "surrogate/x_floor");
-    if (!(v.clock_theta0 > 0 && v.x_floor > 0)) refuse(file, "clock_theta0 and x_floor must be positive");
+    v.x_trace = scalar(file, "surrogate/x_trace");
+    if (!(v.clock_theta0 > 0 && v.x_floor > 0 && v.x_trace > 0))
+        refuse(file, "clock_theta0, x_floor and x_trace must be positive");
     feature_mean_ = file.f32("surrogate/feature_mean");
     feature_scale_ = file.f32("surrogate/feature_std");
     if (feature_mean_.size() != static_cast<std::size_t>(v.n_features) || feature_scale_.size() != feature_mean_.size())
@@ -112,29 +114,30 @@ void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables) {
     const auto low = file.f64("gate/box_min"), high = file.f64("gate/box_max");
     if (low.size() != names.size() || high.size() != names.size())
         refuse(file, "the arrays of the gate's box differ in length");
-    view_.hydrogen = index_of(tables.conserved, "H");
     for (std::size_t k = 0; k < names.size(); ++k) {
         const std::string& name = names[k];
-        const auto before = [&](const std::string& end) {
-            return name.size() > end.size() && name.ends_with(end) ? name.substr(0, name.size() - end.size())
-                                                                   : std::string();
-        };
-        BoxSide side{BoxKind::temperature, 0, low[k], high[k]};
+        const auto slash = name.find('/');
+        const std::string first = name.substr(0, slash), second = slash == name.npos ? "" : name.substr(slash + 1);
+        BoxSide side{BoxKind::temperature, 0, 0, low[k], high[k]};
         if (name == "theta") {
             side.kind = BoxKind::theta;
         } else if (name == "net_charge/n_e") {
-            side = {BoxKind::net_charge, tables.n_conserved() - 1, low[k], high[k]};
-            if (index_of(tables.species, "e-") < 0)
-                refuse(file, "the box bounds the net charge, but there is no species e-");
-        } else if (const auto condition = before("/n_H"); !condition.empty()) {
-            side = {BoxKind::condition, index_of(tables.conditions, condition), low[k], high[k]};
-        } else if (const auto element = before("/H"); !element.empty()) {
-            side = {BoxKind::element, index_of(tables.conserved, element), low[k], high[k]};
-            if (view_.hydrogen < 0) side.index = -1;
+            side.kind = BoxKind::net_charge;
+            side.index = tables.n_conserved() - 1;
+            side.other = index_of(tables.species, "e-");
+        } else if (second == "n_H") {
+            side.kind = BoxKind::condition_per_density;
+            side.index = index_of(tables.conditions, first);
+        } else if (name.ends_with("*dt")) {
+            side.kind = BoxKind::condition_times_dt;
+            side.index = index_of(tables.conditions, name.substr(0, name.size() - 3));
         } else if (name != "T") {
-            refuse(file, "the box bounds '" + name + "', which this library does not know");
+            side.kind = BoxKind::element_ratio;
+            side.index = index_of(tables.conserved, first);
+            side.other = index_of(tables.conserved, second);
         }
-        if (side.index < 0) refuse(file, "the box bounds '" + name + "', which the network does not have");
+        if (side.index < 0 || side.other < 0)
+            refuse(file, "the box bounds '" + name + "', which this network does not have");
         sides_.push_back(side);
     }
     view_.n_sides = static_cast<std::int32_t>(sides_.size());

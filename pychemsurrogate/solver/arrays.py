@@ -22,9 +22,7 @@ def host_view(array: Any, name: str) -> FloatArray:
     """
     if is_tensor(array):
         if array.device.type != "cpu":
-            raise ValueError(
-                f"{name} lives on {array.device}: load the solver with device={str(array.device)!r}, or pass {name}.cpu()"
-            )
+            raise ValueError(f"{name} lives on {array.device}: load the solver for that device, or pass {name}.cpu()")
         array = array.detach().numpy()
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a numpy array or a torch tensor, not {type(array).__name__}")
@@ -49,3 +47,20 @@ def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool)
             )
         array = array.reshape(1)
     return array
+
+
+def check_tensor(tensor: Any, name: str, device: str) -> None:
+    """Raise TypeError or ValueError unless `tensor` is a float64 torch tensor on `device`."""
+    if not is_tensor(tensor):
+        raise TypeError(f"{name} must be a torch tensor on {device}, not {type(tensor).__name__}")
+    if str(tensor.dtype) != "torch.float64":
+        raise TypeError(f"{name} has dtype {tensor.dtype}: pass {name}.double()")
+    if tensor.device.type != device.split(":")[0]:
+        raise ValueError(f"{name} lives on {tensor.device}, the solver on {device}: pass {name}.to({device!r})")
+
+
+def from_host(array: NDArray[Any], device: str) -> Any:
+    """A copy of a host array as a tensor on `device`."""
+    from torch import tensor
+
+    return tensor(np.ascontiguousarray(array), device=device)

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate.status import STATUS_MESSAGES, Status
+
+_TOLD: Final = (
+    "refused_box",
+    "refused_error",
+    "second_try",
+    "repaired",
+    "steps",
+    "rejected_steps",
+    "seconds",
+    "seconds_surrogate",
+    "seconds_exact",
+    "defect_max",
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,24 @@ class Report:
     seconds_surrogate: float
     seconds_exact: float
     defect_max: float
+
+    @classmethod
+    def of(cls, status: NDArray[np.int8], figures: Mapping[str, Any]) -> Report:
+        """From the statuses, which tell most counts, and the figures that they do not tell."""
+
+        def count(chosen: NDArray[np.bool_]) -> int:
+            return int(np.count_nonzero(chosen))
+
+        return cls(
+            status=status,
+            surrogate=count(status == Status.SURROGATE),
+            exact=count(status >= Status.EXACT_REQUESTED),
+            unchanged=count(status == Status.UNCHANGED),
+            masked=count(status == Status.MASKED),
+            failed=count(status < 0),
+            scipy=count(status == Status.EXACT_SCIPY),
+            **{name: figures[name] for name in _TOLD},
+        )
 
     @property
     def cells(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,16 @@ from pychemsurrogate import _native
 from pychemsurrogate.integrators import ScipyBDF
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network
-from pychemsurrogate.solver.arrays import FloatArray, cell_values, host_view, is_tensor
+from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_tensor, from_host, host_view, is_tensor
 from pychemsurrogate.solver.report import Report
 from pychemsurrogate.status import Status
 
+if TYPE_CHECKING:
+    from pychemsurrogate.solver.step import Learned
+
 MODES: Final = ("auto", "surrogate", "exact")
 INTEGRATORS: Final = ("native", "scipy")
+ENGINES: Final = ("native", "torch")
 
 
 class Solver:
@@ -34,6 +38,8 @@ class Solver:
         mode: str = "auto",
         integrator: str = "native",
         *,
+        device: str = "cpu",
+        engine: str | None = None,
         rtol: float = 1e-2,
         atol: float = 1e-15,
         max_steps: int = 2000,
@@ -44,6 +50,9 @@ class Solver:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
         if integrator not in INTEGRATORS:
             raise ValueError(f"integrator is {integrator!r}: it must be one of {', '.join(INTEGRATORS)}")
+        engine = engine or ("native" if device == "cpu" else "torch")
+        if engine not in ENGINES or (engine == "native" and device != "cpu"):
+            raise ValueError(f"engine is {engine!r} on device {device!r}: native serves the cpu, torch any device")
         if model.path is None:
             raise ValueError("the model has no file yet: call its write(path) first")
         self.model = model
@@ -53,9 +62,11 @@ class Solver:
         self.mode = mode
         self.integrator = integrator
         self.repair = repair
+        self.device = device
+        self.engine = engine
         self._native = _native.Solver.open(str(model.path))
         options = {
-            "mode": mode,
+            "mode": mode if engine == "native" else "exact",
             "integrator": "native" if integrator == "native" else "host",
             "rtol": rtol,
             "atol": atol,
@@ -66,6 +77,11 @@ class Solver:
         for key, value in options.items():
             self._native.set_option(key, str(value))
         self._reference = ScipyBDF(self.network)
+        self._learned: Learned | None = None
+        if engine == "torch" and mode != "exact" and (model.has_surrogate or mode == "surrogate"):
+            from pychemsurrogate.solver.step import Learned
+
+            self._learned = Learned.of(model, device)
 
     @classmethod
     def load(
@@ -77,7 +93,9 @@ class Solver:
                     surrogate for every cell; "exact": the exact integrator for every cell. A file that holds a network
                     alone serves "auto" by the exact integrator.
         integrator  "native" (Rodas4, batched) or "scipy" (BDF, the slow reference) for the exact path
-        options     rtol (1e-2), atol (1e-15, in n/n_H), max_steps (2000), threads (0: OpenMP's choice),
+        options     device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
+                    cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
+                    rtol (1e-2), atol (1e-15, in n/n_H), max_steps (2000), threads (0: OpenMP's choice),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
                     "floor,electrons" both): repairs are counted in the report
 
@@ -113,6 +131,8 @@ class Solver:
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
         changed.
         """
+        if self.device != "cpu":
+            return self._device_step(abundances, dt, temperature, out, mask, conditions)
         source = host_view(abundances, "abundances")
         count = self._check_shape(source)
         table = self._condition_table(conditions, count)
@@ -123,8 +143,64 @@ class Solver:
         if target is not source:
             np.copyto(target, source)
         status = np.zeros(count, dtype=np.int8)
-        figures = self._native.step(target, times, kelvin, table, status, chosen)
-        return result, self._finish(target, times, kelvin, table, status, figures)
+        if self._learned is None:
+            figures = self._exact_rungs(target, times, kelvin, table, status, chosen)
+        else:
+            fresh = from_host(target, self.device)
+            figures = self._torch_step(fresh, times, kelvin, table, status, chosen)
+            target[...] = fresh.cpu().numpy()
+        return result, Report.of(status, figures)
+
+    def _device_step(
+        self, abundances: Any, dt: Any, temperature: Any, out: Any, mask: Any, conditions: dict[str, Any]
+    ) -> tuple[Any, Report]:
+        """`step` for tensors on a device other than the CPU."""
+        check_tensor(abundances, "abundances", self.device)
+        count = self._check_shape(abundances)
+        table = self._condition_table(conditions, count)
+        times = cell_values(dt, "dt", count, "s", positive=False)
+        kelvin = cell_values(temperature, "temperature", count, "K", positive=True)
+        chosen = None if mask is None else self._check_mask(mask, count)
+        if out is None:
+            target = abundances.clone()
+        else:
+            target = out
+            if out is not abundances:
+                check_tensor(out, "out", self.device)
+                if out.shape != abundances.shape:
+                    raise ValueError(f"out has shape {tuple(out.shape)}, abundances have {tuple(abundances.shape)}")
+                target.copy_(abundances)
+        status = np.zeros(count, dtype=np.int8)
+        return target, Report.of(status, self._torch_step(target, times, kelvin, table, status, chosen))
+
+    def _torch_step(
+        self,
+        n: Any,
+        dt: FloatArray,
+        T: FloatArray,
+        table: FloatArray,
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None,
+    ) -> dict[str, Any]:
+        """The torch page (solver/step.py) on tensors, in place; status is filled on the host."""
+        from pychemsurrogate.solver.step import DeviceCells, step
+
+        count, tables = len(n), self.network.tables()
+        cells = DeviceCells.of(n, dt, T, table, tables)
+
+        def refused(
+            packed: FloatArray, times: FloatArray, kelvin: FloatArray, columns: FloatArray, reason: NDArray[np.int8]
+        ) -> dict[str, Any]:
+            found = np.zeros(len(packed), dtype=np.int8)
+            figures = self._exact_rungs(packed, times, kelvin, columns, found, None)
+            reason[...] = np.where(found == Status.EXACT_REQUESTED, reason, found)
+            return figures
+
+        chosen = None if mask is None else from_host(mask != 0, self.device)
+        mode = self.mode if self._learned is not None else "exact"
+        figures = step(cells, self._learned, refused, mode=mode, mask=chosen, repair=self.repair)
+        status[...] = cells.status.cpu().numpy() if count else 0
+        return figures
 
     # --- checks -------------------------------------------------------------------------------------------------
 
@@ -171,14 +247,26 @@ class Solver:
             raise ValueError("the output array is read-only: pass out=None, or a writeable array")
         if any(stride % target.itemsize for stride in target.strides) or not target.flags.aligned:
             raise ValueError("the output array's strides are no whole float64 elements: pass out=None")
-        if (
-            target.size
-            and np.lib.array_utils.byte_bounds(target)[1] - np.lib.array_utils.byte_bounds(target)[0] < target.nbytes
-        ):
+        reach = sum(abs(stride) * (extent - 1) for stride, extent in zip(target.strides, target.shape, strict=True))
+        if target.size and reach + target.itemsize < target.nbytes:
             raise ValueError("elements of the output array overlap (a broadcast array?): pass out=None")
         return out, target
 
     # --- the rungs of the exact path that Python serves ----------------------------------------------------------
+
+    def _exact_rungs(
+        self,
+        n: FloatArray,
+        dt: FloatArray,
+        T: FloatArray,
+        table: FloatArray,
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None,
+    ) -> dict[str, Any]:
+        """The native step in place, then scipy BDF for what is left to it."""
+        figures = self._native.step(n, dt, T, table, status, mask)
+        self._finish(n, dt, T, table, status, figures)
+        return figures
 
     def _finish(
         self,
@@ -188,7 +276,7 @@ class Solver:
         table: FloatArray,
         status: NDArray[np.int8],
         figures: dict[str, Any],
-    ) -> Report:
+    ) -> None:
         """Scipy BDF takes the cells that the native integrator gave up, or all of the exact path if so asked."""
         start = perf_counter()
         given_up = (status == Status.STEP_LIMIT) | (status == Status.NON_FINITE)
@@ -208,10 +296,6 @@ class Solver:
             seconds = perf_counter() - start
             figures["seconds"] += seconds
             figures["seconds_exact"] += seconds
-        del figures["cells"]
-        figures["failed"] = int(np.count_nonzero(status < 0))
-        figures["exact"] = int(np.count_nonzero(status >= Status.EXACT_REQUESTED))
-        return Report(status=status, scipy=int(np.count_nonzero(status == Status.EXACT_SCIPY)), **figures)
 
     def _repaired(self, n: FloatArray) -> FloatArray:
         """Cells as `repair` mends them when they are read (the native step has checked that they can be)."""

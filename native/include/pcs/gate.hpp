@@ -21,14 +21,17 @@ inline bool inside_box(const PlanView& plan, const SurrogateView& s, const CellI
             case BoxKind::temperature:
                 value = cell.temperature_K;
                 break;
-            case BoxKind::condition:
-                value = cell.conditions[side.index] / cell.n_H;
-                break;
             case BoxKind::theta:
                 value = cell.n_H * cell.dt_s;
                 break;
-            case BoxKind::element:
-                value = total(side.index) / total(s.hydrogen);
+            case BoxKind::condition_per_density:
+                value = cell.conditions[side.index] / cell.n_H;
+                break;
+            case BoxKind::condition_times_dt:
+                value = cell.conditions[side.index] * cell.dt_s;
+                break;
+            case BoxKind::element_ratio:
+                value = total(side.index) / total(side.other);
                 break;
             case BoxKind::net_charge:
                 value = __builtin_fabs(total(side.index)) / x[s.electron * stride];

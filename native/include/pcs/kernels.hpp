@@ -37,8 +37,9 @@ struct CellQueue {
 };
 
 struct IntegratorSettings {
-    double rtol, atol;  // atol in x = n / n_H
-    double first_step;  // h0 = first_step / |f / (atol + rtol x)|, at most dt
+    double rtol, atol;    // atol in x = n / n_H
+    double first_step;    // the first step is first_step / |dx/dt|, in the norm of the tolerances, ...
+    double small_change;  // ... or the whole dt if the expected change is below this many tolerances
     int32_t max_steps;
     int8_t success;  // the status of a solved cell; 0 keeps what stands there
 };

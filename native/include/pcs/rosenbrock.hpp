@@ -122,10 +122,17 @@ class Integrator {
     }
 
   private:
-    // h0 from the initial rate of change; an unfit guess costs a rejection, not accuracy.
+    // h0: the whole dt where a diagonal implicit Euler step (change = f / (1/dt + L)) says that little will happen, as
+    // in most calls of a hydro code; else from the initial rate of change. An unfit guess costs a rejected step.
     void choose_first_step() {
-        const Vec norm = weighted_norm(plan.n_species, w.f, w.x, w.x, settings.rtol, settings.atol);
-        h = fresh ? min(settings.first_step / max(norm, broadcast(1e-300)), dt) : h;
+        for (int i = 0; i < plan.n_species; ++i) {
+            const Vec loss = gather_sum(w.rate, plan.loss, plan.loss_begin[i], plan.loss_begin[i + 1]);
+            w.x_new[i] = w.f[i] / (1.0 / dt + loss / (w.x[i] + settings.atol));
+        }
+        const Vec change = weighted_norm(plan.n_species, w.x_new, w.x, w.x, settings.rtol, settings.atol);
+        const Vec rate = weighted_norm(plan.n_species, w.f, w.x, w.x, settings.rtol, settings.atol);
+        const Vec cautious = min(settings.first_step / max(rate, broadcast(1e-300)), dt);
+        h = fresh ? (change < settings.small_change ? dt : cautious) : h;
         fresh = Int{};
     }
 

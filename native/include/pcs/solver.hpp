@@ -32,7 +32,7 @@ enum class Mode { automatic, surrogate, exact };
 struct Options {
     Mode mode = Mode::automatic;
     bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
-    double rtol = 1e-2, atol = 1e-15, first_step = 1e4;
+    double rtol = 1e-2, atol = 1e-15;
     int max_steps = 2000, threads = 0, repair = repair_none;
 };
 

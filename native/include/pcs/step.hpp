@@ -198,7 +198,8 @@ class SurrogateTile {
                 const Vec u = L * theta, relaxed = relaxation(u);
                 const Vec x_base =
                     x * exp(-u) + P * theta * (u > 0 ? relaxed / max(u, broadcast(1e-300)) : broadcast(1.0));
-                const Vec phi = relaxation((L + P / (x + net.x_floor)) * theta);
+                const Vec cascade = net.x_trace / ((x + net.x_trace) * net.clock_theta0);
+                const Vec phi = relaxation((L + P / (x + net.x_floor) + cascade) * theta);
                 Vec change;
                 for (int l = 0; l < W; ++l) change[l] = decoded[plan.order[i] * tile + v * W + l];
                 change *= phi;

@@ -18,11 +18,18 @@ struct MlpView {
     LayerView layers[max_layers];
 };
 
-enum class BoxKind : int32_t { temperature, condition, theta, element, net_charge };
+enum class BoxKind : int32_t {
+    temperature,
+    theta,
+    condition_per_density,
+    condition_times_dt,
+    element_ratio,
+    net_charge
+};
 
 struct BoxSide {
     BoxKind kind;
-    int32_t index;  // of the condition or of the conserved quantity
+    int32_t index, other;  // of the condition, or of the conserved quantities whose ratio is bounded
     double low, high;
 };
 
@@ -31,9 +38,9 @@ struct SurrogateView {
     int32_t latent, n_clocks;                   // the log clock is the last
     int32_t n_features, n_head_inputs, widest;  // widest: rows that any layer reads or writes, padded
     const double* clock_theta;                  // (n_clocks - 1) [s cm^-3]
-    double clock_theta0, x_floor;
+    double clock_theta0, x_floor, x_trace;
     const float *feature_mean, *feature_scale;  // scale: 1 / std
-    int32_t n_sides, electron, hydrogen;        // plan index of e-, conserved index of H; -1: none
+    int32_t n_sides, electron;                  // plan index of e-; -1: none
     const BoxSide* sides;
     double threshold;  // on the predicted log10 of the cell's error in dex
 };

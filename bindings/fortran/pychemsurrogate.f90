@@ -1,0 +1,528 @@
+! pychemsurrogate: the Fortran 2008 interface over the C interface pcs.h. SPDX-License-Identifier: BSD-3-Clause
+!
+!   use pychemsurrogate, only: chem_solver
+!   type(chem_solver) :: chemistry
+!   call chemistry%open("osu_09_2008")
+!   call chemistry%step(n, dt, temperature, conditions, status=status)
+!
+! Units are CGS: number densities in cm^-3, temperature in K, times in s, rates in 1/s.
+! Errors: every procedure that can fail takes stat= and errmsg= and treats them as ALLOCATE does. stat is 0 on
+! success or a negative PCS_E_... code; errmsg is defined only on failure; without stat a failure is ERROR STOP
+! with the message. What happened to a single cell is told by its status (PCS_STATUS_...), never by stat.
+! Indices of species, conditions and conserved quantities count from 1; 0 means that the name is unknown.
+module pychemsurrogate
+  use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_f_pointer, c_int, c_int64_t, &
+                                         c_int8_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_size_t
+  use, intrinsic :: iso_fortran_env, only: error_unit, int8
+  implicit none
+  private
+
+  ! What a host uses.
+  public :: chem_solver           ! the handle of a model
+  public :: chem_abi_version      ! the ABI version of the library in this process
+  public :: chem_status_message   ! the advice that belongs to a cell's status
+
+  ! The version of pcs.h that this module speaks; open compares it with the library's.
+  integer, parameter, public :: CHEM_ABI_EXPECTED = 1
+
+  ! Errors of a call, as in pcs.h.
+  integer, parameter, public :: PCS_E_ARGUMENT = -101   ! a solver that is not open, wrong shapes
+  integer, parameter, public :: PCS_E_FILE = -102       ! the model file is missing, damaged or foreign
+  integer, parameter, public :: PCS_E_OPTION = -103     ! unknown option, or a value it does not take
+  integer, parameter, public :: PCS_E_NAME = -104       ! unknown species, condition or report key
+  integer, parameter, public :: PCS_E_MEMORY = -105     ! out of memory
+  integer, parameter, public :: PCS_E_INTERNAL = -106   ! a defect of the library, or one of another ABI version
+
+  ! The per-cell status codes PCS_STATUS_..., generated from status.def.
+  include 'pcs_status.inc'
+
+  ! A model, opened. The handle is owned: it is closed by close, by a second open, and when the variable ceases to
+  ! exist. A solver cannot be assigned to another one (two owners would close one handle twice): assignment is
+  ! ERROR STOP. Pass it as an argument instead, or open the model again. Many threads may call step on one solver;
+  ! set_option, open and close need it alone.
+  type :: chem_solver
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  contains
+    procedure :: open => solver_open
+    procedure :: close => solver_close
+    procedure :: is_open => solver_is_open
+    generic   :: set_option => set_option_text, set_option_integer, set_option_real
+    procedure :: n_species => solver_n_species
+    procedure :: species_index => solver_species_index
+    procedure :: species_name => solver_species_name
+    procedure :: n_conditions => solver_n_conditions
+    procedure :: condition_index => solver_condition_index
+    procedure :: condition_name => solver_condition_name
+    procedure :: n_conserved => solver_n_conserved
+    procedure :: conserved_name => solver_conserved_name
+    procedure :: composition => solver_composition
+    generic   :: step => step_one_dt, step_dt_per_cell
+    procedure :: report => solver_report
+    procedure :: last_error => solver_last_error
+    generic   :: assignment(=) => refuse_copy
+    final     :: solver_final
+    procedure, private :: set_option_text, set_option_integer, set_option_real
+    procedure, private :: step_one_dt, step_dt_per_cell
+    procedure, private :: refuse_copy
+  end type chem_solver
+
+  interface
+    function pcs_abi_version() bind(c) result(version)
+      import :: c_int
+      integer(c_int) :: version
+    end function
+    function pcs_open(model, solver) bind(c) result(code)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: model(*)
+      type(c_ptr), intent(out) :: solver
+      integer(c_int) :: code
+    end function
+    subroutine pcs_close(solver) bind(c)
+      import :: c_ptr
+      type(c_ptr), intent(inout) :: solver
+    end subroutine
+    function pcs_set_option(solver, key, value) bind(c) result(code)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: solver
+      character(kind=c_char), intent(in) :: key(*), value(*)
+      integer(c_int) :: code
+    end function
+    function pcs_n_species(solver) bind(c) result(n)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int) :: n
+    end function
+    function pcs_species_index(solver, name) bind(c) result(index)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: solver
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int) :: index
+    end function
+    function pcs_species_name(solver, species) bind(c) result(name)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: species
+      type(c_ptr) :: name
+    end function
+    function pcs_n_conditions(solver) bind(c) result(n)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int) :: n
+    end function
+    function pcs_condition_index(solver, name) bind(c) result(index)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: solver
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int) :: index
+    end function
+    function pcs_condition_name(solver, condition) bind(c) result(name)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: condition
+      type(c_ptr) :: name
+    end function
+    function pcs_n_conserved(solver) bind(c) result(n)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int) :: n
+    end function
+    function pcs_conserved_name(solver, quantity) bind(c) result(name)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: quantity
+      type(c_ptr) :: name
+    end function
+    function pcs_composition(solver, quantity, species, value) bind(c) result(code)
+      import :: c_double, c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: quantity, species
+      real(c_double), intent(out) :: value
+      integer(c_int) :: code
+    end function
+    function pcs_step(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_k, &
+                      temperature_stride, conditions, cond_cell_stride, cond_stride, mask, status) bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, dt_stride, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride
+      real(c_double), intent(in) :: dt_s(*), conditions(*)
+      real(c_double), intent(inout) :: n_cm3(*), temperature_k(*)
+      type(c_ptr), value :: mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_report(solver, key, value) bind(c) result(code)
+      import :: c_char, c_double, c_int, c_ptr
+      type(c_ptr), value :: solver
+      character(kind=c_char), intent(in) :: key(*)
+      real(c_double), intent(out) :: value
+      integer(c_int) :: code
+    end function
+    function pcs_last_error(solver) bind(c) result(message)
+      import :: c_ptr
+      type(c_ptr), value :: solver
+      type(c_ptr) :: message
+    end function
+    function pcs_status_message(status) bind(c) result(message)
+      import :: c_int, c_ptr
+      integer(c_int), value :: status
+      type(c_ptr) :: message
+    end function
+    function c_strlen(text) bind(c, name="strlen") result(length)
+      import :: c_ptr, c_size_t
+      type(c_ptr), value :: text
+      integer(c_size_t) :: length
+    end function
+  end interface
+
+contains
+
+  ! ---------------------------------------------------------------- open and close
+
+  ! Open a model: the path of a .pcs file or the name of a shipped model. A solver that is open is closed first.
+  ! Errors: PCS_E_FILE; PCS_E_INTERNAL when library and module are of different versions.
+  subroutine solver_open(self, model, stat, errmsg)
+    class(chem_solver), intent(inout) :: self
+    character(*), intent(in) :: model
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    integer(c_int) :: code
+    character(:), allocatable :: message
+
+    call self%close()
+    message = ""
+    if (pcs_abi_version() /= CHEM_ABI_EXPECTED) then
+      code = PCS_E_INTERNAL
+      message = "open: libpcs has ABI version " // decimal(int(pcs_abi_version())) // ", this module was written for " // &
+                decimal(CHEM_ABI_EXPECTED) // ": compile the pychemsurrogate.f90 that came with the library"
+    else
+      code = pcs_open(trim(model) // c_null_char, self%handle)
+      if (code /= 0) message = text_of(pcs_last_error(c_null_ptr))
+    end if
+    call settle(int(code), message, stat, errmsg)
+  end subroutine
+
+  ! Close the model. Closing twice, or closing what was never opened, does nothing.
+  subroutine solver_close(self)
+    class(chem_solver), intent(inout) :: self
+    if (c_associated(self%handle)) call pcs_close(self%handle)
+    self%handle = c_null_ptr
+  end subroutine
+
+  ! Elemental, so that arrays of solvers are closed too.
+  impure elemental subroutine solver_final(self)
+    type(chem_solver), intent(inout) :: self
+    call self%close()
+  end subroutine
+
+  pure function solver_is_open(self) result(is_open)
+    class(chem_solver), intent(in) :: self
+    logical :: is_open
+    is_open = c_associated(self%handle)
+  end function
+
+  subroutine refuse_copy(self, other)
+    class(chem_solver), intent(inout) :: self
+    class(chem_solver), intent(in) :: other
+    if (c_associated(self%handle) .or. c_associated(other%handle)) then
+      error stop "pychemsurrogate: a chem_solver cannot be assigned: pass it as an argument, or open the model again"
+    end if
+  end subroutine
+
+  ! Set an option by name; pcs.h lists the keys and values. Errors: PCS_E_OPTION, PCS_E_ARGUMENT.
+  subroutine set_option_text(self, key, value, stat, errmsg)
+    class(chem_solver), intent(inout) :: self
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    integer(c_int) :: code
+
+    if (.not. opened(self, "set_option", stat, errmsg)) return
+    code = pcs_set_option(self%handle, trim(key) // c_null_char, trim(value) // c_null_char)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  subroutine set_option_integer(self, key, value, stat, errmsg)
+    class(chem_solver), intent(inout) :: self
+    character(*), intent(in) :: key
+    integer, intent(in) :: value
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    call self%set_option_text(key, decimal(value), stat, errmsg)
+  end subroutine
+
+  subroutine set_option_real(self, key, value, stat, errmsg)
+    class(chem_solver), intent(inout) :: self
+    character(*), intent(in) :: key
+    real(c_double), intent(in) :: value
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    character(32) :: text
+    write (text, '(es25.17e3)') value
+    call self%set_option_text(key, adjustl(text), stat, errmsg)
+  end subroutine
+
+  ! ---------------------------------------------------------------- names
+
+  ! The number of species; 0 for a solver that is not open.
+  integer function solver_n_species(self) result(n)
+    class(chem_solver), intent(in) :: self
+    n = max(0, int(pcs_n_species(self%handle)))
+  end function
+
+  ! The place of a species in n(species, cell), from 1; 0 if the model does not know it.
+  integer function solver_species_index(self, name) result(index)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: name
+    index = max(0, int(pcs_species_index(self%handle, trim(name) // c_null_char)) + 1)
+  end function
+
+  ! The name of a species; "" if there is none of that number.
+  function solver_species_name(self, species) result(name)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: species
+    character(:), allocatable :: name
+    name = text_of(pcs_species_name(self%handle, int(species - 1, c_int)))
+  end function
+
+  ! The number of conditions beside the temperature; 0 for a solver that is not open.
+  integer function solver_n_conditions(self) result(n)
+    class(chem_solver), intent(in) :: self
+    n = max(0, int(pcs_n_conditions(self%handle)))
+  end function
+
+  ! The place of a condition in conditions(condition, cell), from 1; 0 if the network does not read it.
+  integer function solver_condition_index(self, name) result(index)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: name
+    index = max(0, int(pcs_condition_index(self%handle, trim(name) // c_null_char)) + 1)
+  end function
+
+  function solver_condition_name(self, condition) result(name)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: condition
+    character(:), allocatable :: name
+    name = text_of(pcs_condition_name(self%handle, int(condition - 1, c_int)))
+  end function
+
+  ! The number of conserved quantities: the elements, then charge; 0 for a solver that is not open.
+  integer function solver_n_conserved(self) result(n)
+    class(chem_solver), intent(in) :: self
+    n = max(0, int(pcs_n_conserved(self%handle)))
+  end function
+
+  function solver_conserved_name(self, quantity) result(name)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: quantity
+    character(:), allocatable :: name
+    name = text_of(pcs_conserved_name(self%handle, int(quantity - 1, c_int)))
+  end function
+
+  ! How much of a conserved quantity one particle of a species holds: nuclei, or elementary charges.
+  ! Error: PCS_E_NAME or PCS_E_ARGUMENT for a number that is out of range (the value is then 0).
+  function solver_composition(self, quantity, species, stat, errmsg) result(value)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: quantity, species
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    real(c_double) :: value
+    integer(c_int) :: code
+
+    value = 0
+    if (.not. opened(self, "composition", stat, errmsg)) return
+    code = pcs_composition(self%handle, int(quantity - 1, c_int), int(species - 1, c_int), value)
+    if (code /= 0) value = 0
+    call settle_library(self, code, stat, errmsg)
+  end function
+
+  ! ---------------------------------------------------------------- the step
+
+  ! Advance all cells by the same dt [s], in place. A failed cell keeps its input bit for bit.
+  !   n(species, cell)             [cm^-3]  in, out
+  !   temperature(cell)            [K]      in (in, out once networks have thermal terms)
+  !   conditions(condition, cell)           in, in the order of condition_index
+  !   mask(cell)                            0: leave this cell alone; absent: all cells are advanced
+  !   status(cell)                          PCS_STATUS_... of each cell
+  ! Errors: PCS_E_ARGUMENT for a solver that is not open and for extents that do not agree; nothing is changed then.
+  subroutine step_one_dt(self, n, dt, temperature, conditions, mask, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(inout), contiguous :: n(:, :)
+    real(c_double), intent(in) :: dt
+    real(c_double), intent(inout), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    integer(c_int8_t), intent(in), contiguous, optional :: mask(:)
+    integer(c_int8_t), intent(inout), contiguous, optional :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    call advance(self, n, [dt], 0_c_int64_t, temperature, conditions, mask, status, stat, errmsg)
+  end subroutine
+
+  ! The same with a dt for each cell: dt(cell) [s].
+  subroutine step_dt_per_cell(self, n, dt, temperature, conditions, mask, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(inout), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: dt(:)
+    real(c_double), intent(inout), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    integer(c_int8_t), intent(in), contiguous, optional :: mask(:)
+    integer(c_int8_t), intent(inout), contiguous, optional :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    call advance(self, n, dt, 1_c_int64_t, temperature, conditions, mask, status, stat, errmsg)
+  end subroutine
+
+  subroutine advance(self, n, dt, dt_stride, temperature, conditions, mask, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(inout), contiguous :: n(:, :), temperature(:)
+    real(c_double), intent(in), contiguous :: dt(:), conditions(:, :)
+    integer(c_int64_t), intent(in) :: dt_stride
+    integer(c_int8_t), intent(in), contiguous, optional, target :: mask(:)
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: mask_address, status_address
+    integer(c_int64_t) :: cells
+    integer(c_int) :: code
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "step", stat, errmsg)) return
+    complaint = ""
+    call require("n's first extent (species)", size(n, 1), self%n_species())
+    if (dt_stride /= 0) call require("the extent of dt", size(dt), size(n, 2))
+    call require("the extent of temperature", size(temperature), size(n, 2))
+    call require("conditions' first extent (condition)", size(conditions, 1), self%n_conditions())
+    call require("conditions' second extent (cell)", size(conditions, 2), size(n, 2))
+    if (present(mask)) call require("the extent of mask", size(mask), size(n, 2))
+    if (present(status)) call require("the extent of status", size(status), size(n, 2))
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+
+    cells = size(n, 2, kind=c_int64_t)
+    mask_address = c_null_ptr
+    status_address = c_null_ptr
+    if (present(mask) .and. cells > 0) mask_address = c_loc(mask)
+    if (present(status) .and. cells > 0) status_address = c_loc(status)
+    code = pcs_step(self%handle, cells, dt, dt_stride, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
+                    temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
+                    mask_address, status_address)
+    call settle_library(self, code, stat, errmsg)
+
+  contains
+
+    subroutine require(what, found, wanted)
+      character(*), intent(in) :: what
+      integer, intent(in) :: found, wanted
+      if (found /= wanted .and. complaint == "") then
+        complaint = "step: " // what // " is " // decimal(found) // ", it must be " // decimal(wanted) // &
+                    "; the shapes are n(species, cell), temperature(cell), conditions(condition, cell)"
+      end if
+    end subroutine
+  end subroutine
+
+  ! ---------------------------------------------------------------- what happened
+
+  ! A figure of the calling thread's last step, by name; pcs.h lists the keys. Errors: PCS_E_NAME, PCS_E_ARGUMENT
+  ! (the value is then 0).
+  function solver_report(self, key, stat, errmsg) result(value)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: key
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    real(c_double) :: value
+    integer(c_int) :: code
+
+    value = 0
+    if (.not. opened(self, "report", stat, errmsg)) return
+    code = pcs_report(self%handle, trim(key) // c_null_char, value)
+    if (code /= 0) value = 0
+    call settle_library(self, code, stat, errmsg)
+  end function
+
+  ! What the calling thread's last failed call of the library says; "" if none failed.
+  function solver_last_error(self) result(message)
+    class(chem_solver), intent(in) :: self
+    character(:), allocatable :: message
+    message = text_of(pcs_last_error(self%handle))
+  end function
+
+  ! What a cell's status means and, where it is a failure, what to do.
+  function chem_status_message(status) result(message)
+    integer(int8), intent(in) :: status
+    character(:), allocatable :: message
+    message = text_of(pcs_status_message(int(status, c_int)))
+  end function
+
+  integer function chem_abi_version() result(version)
+    version = int(pcs_abi_version())
+  end function
+
+  ! ---------------------------------------------------------------- helpers
+
+  ! True for a solver that is open; otherwise the error is told and the caller returns.
+  function opened(self, caller, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: caller
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    logical :: opened
+
+    opened = c_associated(self%handle)
+    if (.not. opened) call settle(PCS_E_ARGUMENT, caller // ": the solver is not open: call open first", stat, errmsg)
+  end function
+
+  subroutine settle_library(self, code, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    integer(c_int), intent(in) :: code
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    if (code == 0) then
+      if (present(stat)) stat = 0
+    else
+      call settle(int(code), self%last_error(), stat, errmsg)
+    end if
+  end subroutine
+
+  ! Hand an outcome to the caller as ALLOCATE does.
+  subroutine settle(code, message, stat, errmsg)
+    integer, intent(in) :: code
+    character(*), intent(in) :: message
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+
+    if (present(stat)) stat = code
+    if (code == 0) return
+    if (present(errmsg)) errmsg = message
+    if (.not. present(stat)) then
+      write (error_unit, '(2a)') "pychemsurrogate: ", message   ! a stop code must be a constant in Fortran 2008
+      error stop 1
+    end if
+  end subroutine
+
+  ! A C string as a Fortran one; "" for a null pointer.
+  function text_of(address) result(text)
+    type(c_ptr), intent(in) :: address
+    character(:), allocatable :: text
+    character(kind=c_char), pointer :: letters(:)
+    integer :: i, length
+
+    length = 0
+    if (c_associated(address)) length = int(c_strlen(address))
+    allocate (character(length) :: text)
+    if (length == 0) return
+    call c_f_pointer(address, letters, [length])
+    do i = 1, length
+      text(i:i) = letters(i)
+    end do
+  end function
+
+  pure function decimal(number) result(text)
+    integer, intent(in) :: number
+    character(:), allocatable :: text
+    character(16) :: buffer
+    write (buffer, '(i0)') number
+    text = trim(buffer)
+  end function
+
+end module pychemsurrogate

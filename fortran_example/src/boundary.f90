@@ -1,0 +1,46 @@
+! Ghost cells: what every problem has to do, and two ways of doing it.
+module boundary
+  use grid, only: ghosts, mesh
+  implicit none
+  private
+  public :: boundaries, fill_open_x, fill_periodic_y
+
+  ! What lies around the box. A problem extends it.
+  type, abstract :: boundaries
+  contains
+    procedure(fill), deferred :: fill_ghosts
+  end type boundaries
+
+  abstract interface
+    ! Fill the ghost cells for the time cells%time.
+    subroutine fill(self, cells)
+      import :: boundaries, mesh
+      class(boundaries), intent(in) :: self
+      type(mesh), intent(inout) :: cells
+    end subroutine
+  end interface
+
+contains
+
+  ! Copy the outermost cells outwards: waves leave. side is -1 (left) or +1 (right).
+  subroutine fill_open_x(cells, side)
+    type(mesh), intent(inout) :: cells
+    integer, intent(in) :: side
+    integer :: k, edge, ghost
+    edge = merge(1, cells%nx, side < 0)
+    do k = 1, ghosts
+      ghost = edge + side * k
+      cells%u(:, ghost, :) = cells%u(:, edge, :)
+      cells%n(:, ghost, :) = cells%n(:, edge, :)
+    end do
+  end subroutine
+
+  subroutine fill_periodic_y(cells)
+    type(mesh), intent(inout) :: cells
+    if (.not. cells%two_dimensional()) return
+    cells%u(:, :, 1 - ghosts:0) = cells%u(:, :, cells%ny + 1 - ghosts:cells%ny)
+    cells%n(:, :, 1 - ghosts:0) = cells%n(:, :, cells%ny + 1 - ghosts:cells%ny)
+    cells%u(:, :, cells%ny + 1:cells%ny + ghosts) = cells%u(:, :, 1:ghosts)
+    cells%n(:, :, cells%ny + 1:cells%ny + ghosts) = cells%n(:, :, 1:ghosts)
+  end subroutine
+end module boundary

@@ -1,0 +1,183 @@
+! The coupling of gas and chemistry: one call of pychemsurrogate per time step, for all cells.
+module chemistry
+  use, intrinsic :: iso_fortran_env, only: error_unit
+  use case_file, only: chemistry_group
+  use composition, only: composition_table
+  use constants, only: dp, i1, i8, kiloyear
+  use gas, only: gas_law, pressure_, rho_
+  use grid, only: mesh
+  use pychemsurrogate, only: chem_solver, chem_status_message
+  implicit none
+  private
+  public :: cell_chemistry
+
+  ! What happened to the cells of all steps so far, under the names of the library's report.
+  integer, parameter, public :: n_figures = 10
+  character(17), parameter, public :: figure_names(n_figures) = [character(17) :: &
+    "cells", "surrogate", "unchanged", "exact", "refused_box", "refused_error", "second_try", "failed", &
+    "seconds_surrogate", "seconds_exact"]
+
+  type :: cell_chemistry
+    type(chem_solver) :: solver
+    character(:), allocatable :: mode              ! auto, surrogate or exact
+    integer :: n_species = 0
+    character(16), allocatable :: species(:)       ! names
+    character(16), allocatable :: conserved(:)     ! the elements, then "charge"
+    real(dp), allocatable :: content(:, :)         ! (conserved, species): what one particle holds
+    real(dp) :: figures(n_figures) = 0             ! sums over all steps, see figure_names
+    real(dp) :: defect = 0                         ! largest relative change of an element or of charge in one step
+    integer(i1), allocatable :: status(:, :)       ! (x, y) of the last step
+    real(dp), allocatable :: n(:, :), temperature(:), conditions(:, :)   ! what the library is handed
+  contains
+    procedure :: open => open_model
+    procedure :: relaxed_composition
+    procedure :: react
+    procedure :: figure
+    procedure :: index_of
+  end type cell_chemistry
+
+contains
+
+  subroutine open_model(self, model, mode)
+    class(cell_chemistry), intent(inout) :: self
+    character(*), intent(in) :: model, mode
+    integer :: conditions, zeta, i, k
+
+    call self%solver%open(model)
+    call self%solver%set_option("mode", mode)
+    self%mode = mode
+    conditions = self%solver%n_conditions()
+    zeta = self%solver%condition_index("zeta")
+    if (conditions /= 1 .or. zeta /= 1) then
+      error stop "chemistry: this code hands in zeta alone; the model's network asks for other conditions"
+    end if
+    self%n_species = self%solver%n_species()
+    allocate (self%species(self%n_species), self%conserved(self%solver%n_conserved()))
+    allocate (self%content(size(self%conserved), self%n_species))
+    do i = 1, self%n_species
+      self%species(i) = self%solver%species_name(i)
+    end do
+    do k = 1, size(self%conserved)
+      self%conserved(k) = self%solver%conserved_name(k)
+      do i = 1, self%n_species
+        self%content(k, i) = self%solver%composition(k, i)
+      end do
+    end do
+  end subroutine
+
+  ! Gas of every density that has reacted for setup%age_kyr at its thermal balance, from H2, O and C+ (the order in
+  ! which a cloud forms: hydrogen is molecular before carbon recombines). Exact in every mode, so that runs in
+  ! different modes start from the same state.
+  function relaxed_composition(self, law, setup) result(table)
+    class(cell_chemistry), intent(inout) :: self
+    type(gas_law), intent(in) :: law
+    type(chemistry_group), intent(in) :: setup
+    type(composition_table) :: table
+    integer, parameter :: densities = 49   ! 10 .. 10^7 cm^-3, eight a decade
+    real(dp) :: n_h(densities), temperature(densities), conditions(1, densities)
+    integer(i1) :: status(densities)
+    integer :: k
+
+    allocate (table%log_n_h(densities))
+    allocate (table%q(self%n_species, densities), source=0.0_dp)
+    do k = 1, densities
+      table%log_n_h(k) = 1 + (k - 1) / 8.0_dp
+    end do
+    n_h = 10**table%log_n_h
+    table%q(self%index_of("H2"), :) = 0.5_dp * n_h
+    table%q(self%index_of("O"), :) = setup%oxygen * n_h
+    table%q(self%index_of("C+"), :) = setup%carbon * n_h
+    table%q(self%index_of("e-"), :) = setup%carbon * n_h
+    temperature = law%balance(n_h)
+    conditions = setup%zeta
+    call self%solver%set_option("mode", "exact")
+    call self%solver%step(table%q, setup%age_kyr * kiloyear, temperature, conditions, status=status)
+    call self%solver%set_option("mode", self%mode)
+    if (any(status < 0)) then
+      write (error_unit, '(2a)') "chemistry: ", chem_status_message(minval(status))
+      error stop "chemistry: the initial composition could not be computed"
+    end if
+    do k = 1, densities
+      table%q(:, k) = table%q(:, k) / n_h(k)
+    end do
+  end function
+
+  ! Let every cell react for dt [s] at its density, temperature and zeta [1/s].
+  subroutine react(self, cells, law, zeta, dt)
+    class(cell_chemistry), intent(inout) :: self
+    type(mesh), intent(inout) :: cells
+    type(gas_law), intent(in) :: law
+    real(dp), intent(in) :: zeta, dt
+    real(dp) :: w(4)
+    integer(i1), allocatable :: status(:)
+    integer :: i, j, k, cell
+
+    if (.not. allocated(self%n)) then
+      allocate (self%n(self%n_species, cells%nx * cells%ny), self%temperature(cells%nx * cells%ny))
+      allocate (self%conditions(1, cells%nx * cells%ny))
+    end if
+    allocate (status(cells%nx * cells%ny))
+
+    cell = 0
+    do j = 1, cells%ny
+      do i = 1, cells%nx
+        cell = cell + 1
+        w = law%primitive(cells%u(:, i, j))
+        self%n(:, cell) = cells%n(:, i, j)
+        self%temperature(cell) = law%temperature(w(rho_), w(pressure_))
+      end do
+    end do
+    self%conditions = zeta
+
+    call self%solver%step(self%n, dt, self%temperature, self%conditions, status=status)
+
+    cell = 0
+    do j = 1, cells%ny
+      do i = 1, cells%nx
+        cell = cell + 1
+        self%defect = max(self%defect, largest_defect(self%content, cells%n(:, i, j), self%n(:, cell)))
+        cells%n(:, i, j) = self%n(:, cell)
+      end do
+    end do
+    self%status = reshape(status, [cells%nx, cells%ny])
+    do k = 1, n_figures
+      self%figures(k) = self%figures(k) + self%solver%report(figure_names(k))
+    end do
+  end subroutine
+
+  ! |sum a (n' - n)| / sum |a| max(n', n), the largest over elements and charge.
+  pure function largest_defect(content, before, after) result(defect)
+    real(dp), intent(in) :: content(:, :), before(:), after(:)
+    real(dp) :: defect, change, amount
+    integer :: k
+    defect = 0
+    do k = 1, size(content, 1)
+      change = abs(sum(content(k, :) * (after - before)))
+      amount = sum(abs(content(k, :)) * max(after, before))
+      if (change > 0) defect = max(defect, change / amount)
+    end do
+  end function
+
+  ! One of the figures of all steps, by the name of the library's report.
+  pure function figure(self, name) result(value)
+    class(cell_chemistry), intent(in) :: self
+    character(*), intent(in) :: name
+    real(dp) :: value
+    integer :: k
+    value = 0
+    do k = 1, n_figures
+      if (figure_names(k) == name) value = self%figures(k)
+    end do
+  end function
+
+  function index_of(self, name) result(index)
+    class(cell_chemistry), intent(in) :: self
+    character(*), intent(in) :: name
+    integer :: index
+    index = self%solver%species_index(name)
+    if (index == 0) then
+      write (error_unit, '(3a)') "chemistry: the model has no species ", name, ", which this code needs"
+      error stop "chemistry: choose a model whose network has H2, O, C, C+, CO and e-"
+    end if
+  end function
+end module chemistry

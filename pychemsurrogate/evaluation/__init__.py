@@ -1,0 +1,1 @@
+"""Metrics and plots: what was computed, judged and shown."""

@@ -1,0 +1,101 @@
+"""The trained box: bounds on what a step depends on, in the symmetry-reduced form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pychemsurrogate.network import NetworkTables
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Bounds, both included, on named quantities; a cell outside any of them is refused.
+
+    names: "T" [K]; "theta" = n_H dt [s cm^-3]; "<condition>/n_H"; "<condition>*dt"; "<element>/<element>", a ratio of
+    nuclei; "net_charge/n_e", an absolute value. low, high: (len(names)).
+    Raises ValueError for a quantity that the network does not have.
+    """
+
+    names: tuple[str, ...]
+    low: FloatArray
+    high: FloatArray
+    tables: NetworkTables
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.low) or len(self.names) != len(self.high):
+            raise ValueError("a box needs one lower and one upper bound a name")
+        known = {"T", "theta", "net_charge/n_e"}
+        known |= {f"{name}/n_H" for name in self.tables.conditions} | {f"{name}*dt" for name in self.tables.conditions}
+        elements = self.tables.conserved[:-1]
+        known |= {f"{a}/{b}" for a in elements for b in elements if a != b}
+        unknown = [name for name in self.names if name not in known]
+        if unknown:
+            raise ValueError(f"the box bounds {', '.join(unknown)}; this network knows {', '.join(sorted(known))}")
+
+    def quantities(
+        self, x: FloatArray, density: FloatArray, dt: FloatArray, temperature: FloatArray, conditions: FloatArray
+    ) -> FloatArray:
+        """The bounded quantities (B, len(names)) of B cells.
+
+        x (B, S) abundances n/n_H; density n_H [cm^-3], dt [s], temperature [K] (B); conditions (B, C) as the host gives
+        them, in the network's order.
+        """
+        tables = self.tables
+        totals = dict(zip(tables.conserved, (x @ tables.composition.T).T, strict=True))
+        column = {name: conditions[:, i] for i, name in enumerate(tables.conditions)}
+        values = []
+        for name in self.names:
+            first, _, second = name.partition("/")
+            if name == "T":
+                values.append(temperature)
+            elif name == "theta":
+                values.append(density * dt)
+            elif name == "net_charge/n_e":
+                values.append(np.abs(totals["charge"]) / x[:, tables.species.index("e-")])
+            elif name.endswith("*dt"):
+                values.append(column[name.removesuffix("*dt")] * dt)
+            elif second == "n_H":
+                values.append(column[first] / density)
+            else:
+                values.append(totals[first] / totals[second])
+        return np.stack(values, axis=1)
+
+    def contains(
+        self, x: FloatArray, density: FloatArray, dt: FloatArray, temperature: FloatArray, conditions: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Which of the cells (B) lie in the box; arguments as for `quantities`. NaN lies outside."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = self.quantities(x, density, dt, temperature, conditions)
+            return np.asarray(((values >= self.low) & (values <= self.high)).all(axis=1))
+
+
+def box_of_ranges(
+    tables: NetworkTables,
+    temperature: Sequence[float],
+    density: Sequence[float],
+    dt: Sequence[float],
+    conditions: Mapping[str, Sequence[float]],
+    ratios: Mapping[str, Sequence[float]],
+    net_charge: float,
+) -> Box:
+    """The box that a range of temperature [K], n_H [cm^-3], dt [s] and conditions becomes in the reduced form.
+
+    The range of (condition, n_H, dt) becomes a hexagon in the logarithms of the reduced quantities; its six sides are
+    the bounds on condition/n_H, theta and condition*dt. ratios: of elements, by name ("C/H").
+    """
+    bounds: dict[str, tuple[float, float]] = {"T": (temperature[0], temperature[1])}
+    for name, (low, high) in conditions.items():
+        bounds[f"{name}/n_H"] = (low / density[1], high / density[0])
+        bounds[f"{name}*dt"] = (low * dt[0], high * dt[1])
+    bounds["theta"] = (density[0] * dt[0], density[1] * dt[1])
+    bounds |= {name: (low, high) for name, (low, high) in ratios.items()}
+    bounds["net_charge/n_e"] = (0.0, net_charge)
+    low, high = np.array(list(bounds.values()), dtype=np.float64).T
+    # Round-off of a host that sits on a bound must not refuse its cells.
+    return Box(tuple(bounds), low * (1.0 - 1e-6), high * (1.0 + 1e-6), tables)

@@ -1,0 +1,195 @@
+"""The step on a torch device, on one page. native/include/pcs/step.hpp has the same verbs in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pychemsurrogate import _native
+from pychemsurrogate.gate.gate import Gate
+from pychemsurrogate.model_file import ModelFile, ModelFileError
+from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.status import Status
+from pychemsurrogate.surrogates.multiclock import MultiClock
+
+Figures = dict[str, Any]
+# Solves packed cells exactly: n (B, S), dt, T (B), conditions (B, C), status (B) on the CPU; n and status in place.
+Integrator = Callable[
+    [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int8]], Figures
+]
+_COUNTS = ("refused_box", "refused_error", "steps", "rejected_steps", "second_try")
+_FIGURES = ("seconds_surrogate", "seconds_exact", "defect_max")
+_CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions."""
+
+    surrogate: MultiClock
+    gate: Gate
+    exponents: Tensor
+
+    @classmethod
+    def of(cls, model: ModelFile, device: str) -> Learned:
+        """From a model file. Raises ModelFileError if the file holds no surrogate."""
+        model.require("surrogate/encode_w0", "gate/threshold")
+        network = model.network()
+        tables, symmetry = network.tables(), network.symmetry
+        if symmetry is None:
+            raise ModelFileError(
+                f"{model.label}: its network has no density symmetry, so its surrogate cannot be served"
+            )
+        surrogate = MultiClock.from_arrays(model.arrays, tables).to(device).requires_grad_(False)
+        exponents = torch.tensor([float(symmetry.exponents[name]) for name in network.conditions], device=device)
+        return cls(surrogate, Gate.from_arrays(model.arrays, tables), exponents.double())
+
+
+@dataclass
+class DeviceCells:
+    """Cells on one device: n (B, S) [cm^-3], the host's own; dt [s], temperature [K], status (B); conditions (B, C)."""
+
+    n: Tensor
+    dt: Tensor
+    temperature: Tensor
+    conditions: Tensor
+    status: Tensor
+    electron: int
+    weights: Tensor
+    composition: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        n: Tensor,
+        dt: NDArray[np.float64],
+        temperature: NDArray[np.float64],
+        conditions: NDArray[np.float64],
+        tables: NetworkTables,
+    ) -> DeviceCells:
+        """Around the host's tensor n; dt, temperature (B or 1) and conditions (B or 1, C) come from the host."""
+
+        def there(array: NDArray[np.float64]) -> Tensor:
+            return torch.tensor(np.ascontiguousarray(array), device=n.device)
+
+        count = len(n)
+        return cls(
+            n=n,
+            dt=there(dt).expand(count),
+            temperature=there(temperature).expand(count),
+            conditions=there(conditions).expand(count, -1),
+            status=torch.zeros(count, dtype=torch.int8, device=n.device),
+            electron=tables.species.index("e-") if "e-" in tables.species else -1,
+            weights=there(tables.scale_weights),
+            composition=there(tables.composition),
+        )
+
+    @property
+    def waiting(self) -> Tensor:
+        """Indices of the cells that no path has served yet."""
+        return torch.nonzero(self.status >= Status.EXACT_REQUESTED)[:, 0]
+
+
+def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tensor, int]:
+    """Every cell's status before anything is computed; returns the mended states (B, S) and how many were mended."""
+    limits: Mapping[str, float] = _native.limits()
+    n, dt, T = cells.n, cells.dt, cells.temperature
+    kept = n.clamp(min=0.0)
+    n_H = kept @ cells.weights
+    charge = cells.composition[-1].clone()
+    charge[cells.electron] = 0.0
+    ions, size = kept @ charge, kept @ charge.abs()
+    good = (n.isfinite().all(1)) & dt.isfinite() & (dt >= 0) & T.isfinite() & (T > 0)
+    good &= (cells.conditions.isfinite() & (cells.conditions >= 0)).all(1)
+    lowest = n.amin(1)
+    mended = lowest < 0
+    good &= ~mended | (lowest >= -limits["small_negative"] * n_H) if "floor" in repair else ~mended
+    if "electrons" in repair:
+        good &= ions >= 0
+        mended |= (n[:, cells.electron] - ions).abs() > limits["round_off"] * size
+        kept = kept.clone()
+        kept[:, cells.electron] = ions
+    known = (limits["lowest_T"] <= T) & (limits["highest_T"] >= T) & (dt <= limits["longest_dt"])
+    known &= (n_H >= limits["lowest_n_H"]) & (n_H <= limits["highest_n_H"])
+    known &= kept.amax(1) <= limits["largest_fraction"] * n_H
+    cells.status.fill_(Status.EXACT_REQUESTED)
+    cells.status[~known] = Status.UNSUPPORTED
+    cells.status[dt == 0] = Status.UNCHANGED
+    cells.status[~good] = Status.BAD_INPUT
+    if mask is not None:
+        cells.status[~mask] = Status.MASKED
+    return kept, int((mended & (cells.status == Status.EXACT_REQUESTED)).sum())
+
+
+def step(
+    cells: DeviceCells,
+    learned: Learned | None,
+    integrator: Integrator,
+    *,
+    mode: str = "auto",
+    mask: Tensor | None = None,
+    repair: str = "none",
+) -> Figures:
+    """Advance every cell by its dt, in place. A cell's answer depends on that cell only."""
+    start = perf_counter()
+    state, repaired = inspect(cells, mask, repair)
+    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
+    rows = cells.waiting
+    if learned is not None and rows.numel():
+        surrogate, gate = learned.surrogate, learned.gate
+        T, dt = cells.temperature[rows], cells.dt[rows]
+        n_H = state[rows] @ cells.weights
+        x, theta = state[rows] / n_H[:, None], n_H * dt
+        reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
+
+        scaled = surrogate.scale(x, T, reduced, theta)  # dimensionless, symmetry-reduced
+        latent = surrogate.encode(scaled.features)
+        z = surrogate.advance(latent, theta)  # linear in the clocks
+        decoded = surrogate.decode(z, scaled)
+        moved, multiplier = surrogate.conserve(decoded.guess, x)  # elements and charge of the input
+        predicted = surrogate.predict_error(z, decoded, multiplier)
+
+        verdict = torch.full_like(cells.status[rows], Status.SURROGATE)
+        if mode == "auto":
+            on_host = [tensor.cpu().numpy() for tensor in (x, n_H, dt, T, cells.conditions[rows])]
+            inside = gate.box.contains(*on_host)
+            verdict = torch.as_tensor(gate.verdict(inside, predicted.cpu().numpy()), device=rows.device)
+        unprojected = ~(_defect(moved, x, cells.composition) <= _CONSERVED)  # true for NaN
+        verdict[unprojected & (verdict == Status.SURROGATE)] = (
+            Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
+        )
+        trusted = verdict == Status.SURROGATE
+        figures["refused_box"] = int((verdict == Status.EXACT_BOX).sum())
+        figures["refused_error"] = int((verdict == Status.EXACT_ERROR).sum())
+        cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
+        cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
+        if trusted.any():
+            figures["defect_max"] = float(_defect(decoded.guess, x, cells.composition)[trusted].max())
+        figures["seconds_surrogate"] = perf_counter() - start
+
+    rows = cells.waiting
+    if rows.numel():
+        packed = [t[rows].cpu().numpy() for t in (state, cells.dt, cells.temperature, cells.conditions)]
+        status = cells.status[rows].cpu().numpy()
+        outcome = integrator(packed[0], packed[1], packed[2], packed[3], status)
+        served = status >= 0
+        keep = rows[torch.as_tensor(served, device=rows.device)]
+        cells.n[keep] = torch.as_tensor(packed[0][served], device=rows.device)
+        cells.status[rows] = torch.as_tensor(status, device=rows.device)
+        for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
+            figures[key] = outcome[key]
+        figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
+    figures["seconds"] = perf_counter() - start
+    return figures
+
+
+def _defect(after: Tensor, before: Tensor, composition: Tensor) -> Tensor:
+    size = (torch.maximum(after, before) @ composition.abs().T).clamp(min=1e-300)
+    return (((after - before) @ composition.T).abs() / size).amax(1)

@@ -1,0 +1,317 @@
+"""The multi-clock latent-linear flow map (docs/architecture.md, "The surrogate"), in torch.
+
+It generalises the linear latent dynamics of Sulzer & Buck (2023, arXiv:2312.06015): one encoding of a state serves any
+number of time steps, each a sum over clocks tau_k(theta). Everything is in the symmetry-reduced form: abundances
+x = n/n_H, the clock theta = n_H dt [s cm^-3], conditions divided by the power of n_H that the network's symmetry gives.
+
+The nets work in single precision; the state, P and L, phi and the projection in double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pychemsurrogate.network import Network, NetworkTables
+from pychemsurrogate.surrogates.rates import Rates
+
+_QSS_RANGE = (1e-20, 1e2)
+_LOSS_RANGE = (1e-40, 1e10)
+_DEPTH_RANGE = (1e-8, 1e8)  # of L theta, and with it of the decoder's input c
+# The projection, as in native/include/pcs/conserve.hpp: iterations, relative defects that end it and that are accepted,
+# the longest step in ln x, and the share of a row's diagonal below which it depends on the others.
+_NEWTON_STEPS = 20
+_CONVERGED = 1e-13
+_CONSERVED = 1e-12
+_LONGEST_STEP = 2.0
+_DEPENDENT = 1e-12
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What `scale` makes of B cells: the start state in the reduced form, its P and L [1/(s cm^-3)], and the features.
+
+    x (B, S), theta (B), production (B, S), loss (B, S) f64; features (B, F) f32.
+    """
+
+    x: Tensor
+    theta: Tensor
+    production: Tensor
+    loss: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The encoded state: z0 (B, Z) and one direction a clock, (B, K, Z); f32."""
+
+    z0: Tensor
+    directions: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode` returns, (B, S): depth c f32, change on top of the analytic step [dex] f64, guess f64."""
+
+    depth: Tensor
+    change: Tensor
+    guess: Tensor
+
+
+def mlp(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers of the given widths with SiLU between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def mlp_arrays(net: nn.Sequential, prefix: str) -> dict[str, NDArray[Any]]:
+    """The weights of an MLP under their names in the model file: <prefix>_w0 (out, in), <prefix>_b0, ..."""
+    arrays: dict[str, NDArray[Any]] = {}
+    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+    for i, layer in enumerate(linear):
+        arrays[f"{prefix}_w{i}"] = layer.weight.detach().cpu().numpy().astype(np.float32)
+        arrays[f"{prefix}_b{i}"] = layer.bias.detach().cpu().numpy().astype(np.float32)
+    return arrays
+
+
+def mlp_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> nn.Sequential:
+    """The MLP whose weights are stored under `prefix`; KeyError if there is none."""
+    weights = [arrays[f"{prefix}_w0"]]
+    while f"{prefix}_w{len(weights)}" in arrays:
+        weights.append(arrays[f"{prefix}_w{len(weights)}"])
+    net = mlp([weights[0].shape[1], *(w.shape[0] for w in weights)])
+    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for i, (layer, weight) in enumerate(zip(linear, weights, strict=True)):
+            layer.weight.copy_(torch.as_tensor(np.array(weight)))
+            layer.bias.copy_(torch.as_tensor(np.array(arrays[f"{prefix}_b{i}"])))
+    return net
+
+
+def _solve(gram: Tensor, right: Tensor) -> Tensor:
+    """Solve gram y = right for symmetric, positive (B, Q, Q) by elimination; dependent rows get 0."""
+    size = gram.shape[-1]
+    diagonal = gram.diagonal(dim1=1, dim2=2).clone()
+    rows, values = list(gram.unbind(1)), list(right.unbind(1))
+    inverse = []
+    for q in range(size):
+        pivot = rows[q][:, q]
+        usable = pivot > _DEPENDENT * diagonal[:, q]
+        inverse.append(torch.where(usable, 1.0 / torch.where(usable, pivot, 1.0), 0.0))
+        for r in range(q + 1, size):
+            factor = rows[r][:, q] * inverse[q]
+            rows[r] = rows[r] - factor[:, None] * rows[q]
+            values[r] = values[r] - factor * values[q]
+    for q in reversed(range(size)):
+        known = sum((rows[q][:, c] * values[c] for c in range(q + 1, size)), torch.zeros_like(values[q]))
+        values[q] = (values[q] - known) * inverse[q]
+    return torch.stack(values, dim=1)
+
+
+def reduce_conditions(network: Network, conditions: NDArray[np.float64], density: NDArray[np.float64]) -> NDArray[Any]:
+    """Conditions (B, C) divided by n_H (B) to the power that the network's symmetry gives, in the network's order.
+
+    Raises ValueError for a network without that symmetry: the reduced form does not hold there.
+    """
+    if network.symmetry is None:
+        raise ValueError(
+            f"network {network.name} has no density symmetry, so the multi-clock surrogate cannot serve it"
+        )
+    exponents = np.array([network.symmetry.exponents[name] for name in network.conditions])
+    return np.asarray(conditions / density[:, None] ** exponents)
+
+
+class MultiClock(nn.Module):
+    """The flow map; `forward` is the whole learned step, each verb a method with its name in docs/architecture.md.
+
+    clock_theta (K - 1) and clock_theta0 [s cm^-3]: the exponential clocks and the log clock.
+    """
+
+    def __init__(
+        self,
+        tables: NetworkTables,
+        encoder: nn.Sequential,
+        decoder: nn.Sequential,
+        head: nn.Sequential,
+        latent: int,
+        clock_theta: NDArray[np.float64],
+        clock_theta0: float,
+        feature_mean: NDArray[np.float32],
+        feature_std: NDArray[np.float32],
+        x_floor: float = 1e-16,
+        x_trace: float = 1e-12,
+    ) -> None:
+        super().__init__()
+        self.rates = Rates(tables)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.head = head
+        self.latent = latent
+        self.clock_theta0 = clock_theta0
+        self.x_floor = x_floor
+        self.x_trace = x_trace
+        self.register_buffer("clock_theta", torch.as_tensor(np.array(clock_theta, dtype=np.float64)))
+        self.register_buffer("feature_mean", torch.as_tensor(np.array(feature_mean, dtype=np.float32)))
+        self.register_buffer("feature_std", torch.as_tensor(np.array(feature_std, dtype=np.float32)))
+        self.register_buffer("composition", torch.as_tensor(np.array(tables.composition)))
+
+    # --- the verbs --------------------------------------------------------------------------------------------
+
+    def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Scaled:
+        """The start state x (B, S), temperature (B) [K], reduced conditions (B, C), theta (B) [s cm^-3]; all f64."""
+        production, loss = self.rates.production_loss(x, self.rates.coefficients(temperature, conditions))
+        raw = self.raw_features(x, production, loss, temperature, conditions)
+        features = ((raw.float() - self.feature_mean) / self.feature_std).float()
+        return Scaled(x, theta, production, loss, features)
+
+    def raw_features(
+        self, x: Tensor, production: Tensor, loss: Tensor, temperature: Tensor, conditions: Tensor
+    ) -> Tensor:
+        """[y, q, l, p] (B, 3 S + 1 + C) f64 before standardisation."""
+        quasi_steady = torch.log10((production / loss.clamp(min=_LOSS_RANGE[0])).clamp(*_QSS_RANGE))
+        frequency = torch.log10(loss.clamp(*_LOSS_RANGE))
+        given = torch.log10(torch.cat([temperature[:, None], conditions], dim=1))
+        return torch.cat([torch.log10(x + self.x_floor), quasi_steady, frequency, given], dim=1)
+
+    def encode(self, features: Tensor) -> Latent:
+        """The state in latent space, and how it moves with each clock."""
+        numbers = self.encoder(features).unflatten(1, (-1, self.latent))
+        return Latent(numbers[:, 0], numbers[:, 1:])
+
+    def advance(self, latent: Latent, theta: Tensor) -> Tensor:
+        """z (B, Z) after theta: z0 plus the directions times the clocks, which all are 0 at theta = 0."""
+        return latent.z0 + torch.einsum("bk,bkz->bz", self.clocks(theta), latent.directions)
+
+    def clocks(self, theta: Tensor) -> Tensor:
+        """tau (B, K) f32: 1 - exp(-theta/Theta_k) for every Theta_k, then log10(1 + theta/Theta_0)."""
+        relaxing = -torch.expm1(-theta[:, None] / self.clock_theta)
+        logarithmic = torch.log10(1.0 + theta / self.clock_theta0)
+        return torch.cat([relaxing, logarithmic[:, None]], dim=1).float()
+
+    def decode(self, z: Tensor, scaled: Scaled) -> Decoded:
+        """The state after theta, before conservation."""
+        depth = self.depth(scaled.loss, scaled.theta)
+        change = self.phi(scaled) * self.decoder(torch.cat([z, depth], dim=1)).double()
+        # max(0, 10^(log10(x_base + x_floor) + change) - x_floor), without the cancellation at change = 0.
+        factor = 10.0**change
+        guess = self.analytic_step(scaled) * factor + self.x_floor * (factor - 1.0)
+        return Decoded(depth, change, guess.clamp(min=0.0))
+
+    @staticmethod
+    def depth(loss: Tensor, theta: Tensor) -> Tensor:
+        """c (B, S) f32: how many loss times the step spans, as log10(L theta) / 8."""
+        return (torch.log10((loss * theta[:, None]).clamp(*_DEPTH_RANGE)) / 8.0).float()
+
+    def phi(self, scaled: Scaled) -> Tensor:
+        """phi (B, S) f64, in [0, 1]: 0 at theta = 0, about 1 once a species had time to change.
+
+        A trace may appear through species that are themselves absent at the start, so that neither its P nor its L tell
+        of it: below x_trace every species is free to change within theta_0.
+        """
+        cascade = self.x_trace / ((scaled.x + self.x_trace) * self.clock_theta0)
+        rate = scaled.loss + scaled.production / (scaled.x + self.x_floor) + cascade
+        return -torch.expm1(-rate * scaled.theta[:, None])
+
+    @staticmethod
+    def analytic_step(scaled: Scaled) -> Tensor:
+        """x_base (B, S): the solution of dx/dtheta = P - L x with P and L frozen."""
+        u = scaled.loss * scaled.theta[:, None]
+        # (1 - exp(-u)) / u, which is 1 at u = 0.
+        filled = torch.where(u > 0.0, -torch.expm1(-u) / u.clamp(min=1e-300), 1.0)
+        return scaled.x * torch.exp(-u) + scaled.production * scaled.theta[:, None] * filled
+
+    def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """guess * exp(A^T lambda) with the elements and the charge of `like`, and lambda (B, E + 1); f64.
+
+        Newton's method on A x = A like; quantities that are absent or follow from the others are left out.
+        `is_conserved` tells which cells came through.
+        """
+        target = like @ self.composition.T
+        multiplier = torch.zeros_like(target)
+        moved = guess
+        for _ in range(_NEWTON_STEPS):
+            open_cells = self.defect(moved, like) > _CONVERGED
+            if not bool(open_cells.any()):
+                break
+            gram = torch.einsum("es,bs,fs->bef", self.composition, moved, self.composition)
+            step = _solve(gram, target - moved @ self.composition.T)
+            longest = (step @ self.composition).abs().amax(dim=1)
+            # A cell that has converged stays as it is, whatever its neighbours need.
+            damping = (_LONGEST_STEP / longest.clamp(min=_LONGEST_STEP)) * open_cells
+            step = damping[:, None] * step
+            multiplier = multiplier + step
+            moved = moved * torch.exp(step @ self.composition)
+        return moved, multiplier
+
+    def defect(self, x: Tensor, like: Tensor) -> Tensor:
+        """max over elements and charge of |sum a (x - like)| / sum |a| max(x, like), per cell (B)."""
+        size = torch.maximum(x, like) @ self.composition.abs().T
+        return (((x - like) @ self.composition.T).abs() / size.clamp(min=1e-300)).amax(dim=1)
+
+    def is_conserved(self, x: Tensor, like: Tensor) -> Tensor:
+        """Which cells (B) hold the elements and charge of `like` to round-off; the others must not be accepted."""
+        return self.defect(x, like) <= _CONSERVED
+
+    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor) -> Tensor:
+        """log10 of the cell's error in dex (B) f32, as the head expects it; the gate compares it with its threshold."""
+        return self.head(self.head_inputs(z, decoded, multiplier))[:, 0]
+
+    @staticmethod
+    def head_inputs(z: Tensor, decoded: Decoded, multiplier: Tensor) -> Tensor:
+        """[z, c, change, asinh(1e3 lambda)] (B, Z + 2 S + E + 1) f32."""
+        return torch.cat([z, decoded.depth, decoded.change.float(), torch.asinh(1e3 * multiplier).float()], dim=1)
+
+    # --- the whole learned step -------------------------------------------------------------------------------
+
+    def forward(
+        self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor
+    ) -> tuple[Tensor, Scaled, Tensor, Decoded, Tensor]:
+        """(x after theta (B, S), and what the verbs made on the way: scaled, z, decoded, lambda)."""
+        scaled = self.scale(x, temperature, conditions, theta)
+        z = self.advance(self.encode(scaled.features), theta)
+        decoded = self.decode(z, scaled)
+        moved, multiplier = self.conserve(decoded.guess, x)
+        return moved, scaled, z, decoded, multiplier
+
+    # --- the model file ---------------------------------------------------------------------------------------
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The surrogate under its names in the model file."""
+        return {
+            "surrogate/x_floor": np.float64(self.x_floor).reshape(()),
+            "surrogate/x_trace": np.float64(self.x_trace).reshape(()),
+            "surrogate/latent": np.int32(self.latent).reshape(()),
+            "surrogate/clock_theta": self.clock_theta.cpu().numpy(),
+            "surrogate/clock_theta0": np.float64(self.clock_theta0).reshape(()),
+            "surrogate/feature_mean": self.feature_mean.cpu().numpy(),
+            "surrogate/feature_std": self.feature_std.cpu().numpy(),
+            **mlp_arrays(self.encoder, "surrogate/encode"),
+            **mlp_arrays(self.decoder, "surrogate/decode"),
+            **mlp_arrays(self.head, "surrogate/head"),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock:
+        """The surrogate that `to_arrays` stored; KeyError names an array that is missing."""
+        return cls(
+            tables,
+            encoder=mlp_from_arrays(arrays, "surrogate/encode"),
+            decoder=mlp_from_arrays(arrays, "surrogate/decode"),
+            head=mlp_from_arrays(arrays, "surrogate/head"),
+            latent=int(arrays["surrogate/latent"]),
+            clock_theta=arrays["surrogate/clock_theta"],
+            clock_theta0=float(arrays["surrogate/clock_theta0"]),
+            feature_mean=arrays["surrogate/feature_mean"],
+            feature_std=arrays["surrogate/feature_std"],
+            x_floor=float(arrays["surrogate/x_floor"]),
+            x_trace=float(arrays["surrogate/x_trace"]),
+        )

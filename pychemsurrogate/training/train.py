@@ -1,0 +1,173 @@
+"""From a data set to a model file: fit, calibrate, measure, write."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import pychemsurrogate
+from pychemsurrogate.gate import Gate, calibrate, coverage
+from pychemsurrogate.gate.box import Box, box_of_ranges
+from pychemsurrogate.model_file import ModelFile
+from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.surrogates.multiclock import MultiClock
+from pychemsurrogate.training.dataset import DatasetError, load, read_provenance
+from pychemsurrogate.training.fit import (
+    X_MIN,
+    FitRecipe,
+    Outcome,
+    cell_error,
+    evaluate,
+    fit_head,
+    fit_map,
+    new_surrogate,
+)
+from pychemsurrogate.training.sampling import KINDS, YEAR_S
+from pychemsurrogate.training.truth import Pairs
+
+# The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
+_TRACKS, _HYDRO, _FLOW = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow"))
+POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
+    "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
+    "hydro-like": lambda p: p.kind == _HYDRO,
+    "flow": lambda p: p.kind == _FLOW,
+    "neighbour mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 2),
+    "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
+    "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
+}
+# Net charge, relative to the electrons, that round-off of a host may leave.
+_NET_CHARGE = 1e-6
+
+
+def train(
+    data: str | Path,
+    output: str | Path,
+    recipe: FitRecipe,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> ModelFile:
+    """Fit a surrogate to the data set `data`, calibrate its gate, measure both, and write the model file `output`.
+
+    checkpoint: folder for checkpoints (default: "<output>.checkpoint"); a second call with the same recipe and data
+    continues an interrupted fit. Raises DatasetError, CheckpointError.
+    """
+    output = Path(output)
+    folder = Path(checkpoint) if checkpoint is not None else output.with_name(output.name + ".checkpoint")
+    origin = read_provenance(data)
+    network = load_network(origin["recipe"]["network"])
+    if network.hash != origin["network_hash"]:
+        raise DatasetError(f"{data}: was made for another version of the network {network.name}; make it again")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    surrogate = new_surrogate(network, recipe)
+    pairs = load(data, "train")
+    fit_map(surrogate, pairs, network, recipe, folder / "map.pt", progress)
+    fit_head(surrogate, pairs, network, recipe, folder / "head.pt", progress)
+    del pairs
+    model = finish(surrogate, network, data, recipe)
+    model.write(output)
+    return model
+
+
+def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: FitRecipe) -> ModelFile:
+    """Calibrate the gate of a fitted surrogate, measure it on the test runs, and make the model (not yet written)."""
+    origin = read_provenance(data)
+    held_out = load(data, "calibration")
+    outcome = evaluate(surrogate, held_out, network)
+    threshold = calibrate(
+        [(outcome.predicted[rows], outcome.error[rows]) for rows in _populations(held_out).values()],
+        recipe.tolerance,
+        recipe.alpha,
+    )
+    if not np.isfinite(threshold):
+        raise RuntimeError(
+            "no threshold keeps the accepted errors below the tolerance on every population of calibration runs; "
+            "train longer, or raise tolerance or alpha"
+        )
+    gate = Gate(_trained_box(network, origin["recipe"]["ranges"]), threshold, recipe.tolerance, recipe.alpha)
+    meta = {
+        "accuracy": measure(surrogate, gate, network, load(data, "test")),
+        "box": {
+            name: [float(low), float(high)]
+            for name, low, high in zip(gate.box.names, gate.box.low, gate.box.high, strict=True)
+        },
+        "provenance": {
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "versions": {
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "torch": torch.__version__,
+                "pychemsurrogate": pychemsurrogate.__version__,
+            },
+            "recipe": recipe.as_dict(),
+            "data": origin,
+        },
+    }
+    model = ModelFile.from_network(network, meta)
+    model.arrays |= surrogate.to_arrays() | gate.to_arrays()
+    return model
+
+
+def measure(surrogate: MultiClock, gate: Gate, network: Network, test: Pairs) -> dict[str, Any]:
+    """Accuracy and coverage on test runs, by population; errors in dex over species with x > X_MIN (1e-13: traces)."""
+    outcome = evaluate(surrogate, test, network)
+    inside = gate.box.contains(test.start.astype(np.float64), test.density, test.dt, test.temperature, test.conditions)
+    predicted = np.where(inside, outcome.predicted, np.inf)
+    persistence = cell_error(test.start.astype(np.float64), test.end.astype(np.float64), X_MIN)
+    report: dict[str, Any] = {}
+    for name, rows in _populations(test).items():
+        figures = coverage(predicted[rows], outcome.error[rows], gate.threshold, gate.tolerance).as_dict()
+        figures["persistence_median"] = float(np.median(persistence[rows]))
+        figures["inside_box"] = float(inside[rows].mean())
+        figures |= _traces(outcome, rows)
+        report[name] = figures
+    return report
+
+
+def accuracy_table(accuracy: dict[str, Any]) -> str:
+    """The measured figures as a table in Markdown: errors in dex, shares in per cent."""
+    lines = [
+        "| test runs | cells | persistence | median | p90 | p99 | accepted | accepted p99 | accepted max |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, f in accuracy.items():
+        lines.append(
+            f"| {name} | {f['cells']} | {f['persistence_median']:.3f} | {f['median']:.4f} | {f['p90']:.3f} | "
+            f"{f['p99']:.3f} | {100 * f['accepted']:.1f} % | {f['accepted_p99']:.3f} | {f['accepted_max']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _traces(outcome: Outcome, rows: NDArray[np.bool_]) -> dict[str, float]:
+    median, p99 = np.percentile(outcome.error_traces[rows], [50, 99])
+    return {"traces_median": float(median), "traces_p99": float(p99)}
+
+
+def _populations(pairs: Pairs) -> dict[str, NDArray[np.bool_]]:
+    """The populations that the pairs hold (small data sets may lack some)."""
+    masks = {name: mask(pairs) for name, mask in POPULATIONS.items()}
+    return {name: rows for name, rows in masks.items() if rows.any()}
+
+
+def _trained_box(network: Network, ranges: dict[str, Any]) -> Box:
+    """The box that the sampler's ranges span."""
+    carbon, oxygen = ranges["carbon"], ranges["oxygen_per_carbon"]
+    return box_of_ranges(
+        network.tables(),
+        ranges["temperature"],
+        ranges["density"],
+        [YEAR_S * years for years in ranges["dt_years"]],
+        ranges["conditions"],
+        # The sampler draws C/H and O/C; trace ions shift them by far less than a per cent.
+        {"C/H": (0.99 * carbon[0], 1.01 * carbon[1]), "O/C": (0.99 * oxygen[0], 1.01 * oxygen[1])},
+        _NET_CHARGE,
+    )

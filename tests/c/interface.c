@@ -1,0 +1,181 @@
+/* Every function of pcs.h and every way it can fail. SPDX-License-Identifier: BSD-3-Clause
+ * Usage: interface MODEL FOLDER, the folder with the broken model files that the Python side makes. */
+#include "check.h"
+
+static void test_open(const char* model, const char* folder) {
+    static const struct {
+        const char *file, *message;
+    } broken[] = {{"missing.pcs", "does not exist"},
+                  {"empty.pcs", "not a pychemsurrogate model"},
+                  {"foreign.pcs", "not a pychemsurrogate model"},
+                  {"short.pcs", "not a pychemsurrogate model"},
+                  {"truncated.pcs", "truncated"},
+                  {"longer.pcs", "bytes appended"},
+                  {"damaged.pcs", "checksum"},
+                  {"version.pcs", "format version 99"},
+                  {"directory.pcs", "directory out of bounds"},
+                  {"outside.pcs", "lies out of bounds"},
+                  {"type.pcs", "unknown type or rank"},
+                  {"large.pcs", "is too large"},
+                  {"unbalanced.pcs", "no valid network"},
+                  {"without_network.pcs", "has no array 'network/"}};
+    pcs_solver* solver = (pcs_solver*)&failures; /* must become NULL */
+    char path[4096];
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; ++i) {
+        snprintf(path, sizeof path, "%s/%s", folder, broken[i].file);
+        CHECK_FAILS(pcs_open(path, &solver), PCS_E_FILE, broken[i].message);
+        CHECK(solver == NULL);
+        CHECK(strstr(pcs_last_error(NULL), broken[i].file) != NULL);
+    }
+    CHECK_FAILS(pcs_open(folder, &solver), PCS_E_FILE, "not a file");
+    CHECK_FAILS(pcs_open(NULL, &solver), PCS_E_FILE, "no model given");
+    CHECK_FAILS(pcs_open("", &solver), PCS_E_FILE, "no model given");
+    CHECK_FAILS(pcs_open("atlantis", &solver), PCS_E_FILE, "set PCS_MODEL_PATH");
+    CHECK_FAILS(pcs_open(model, NULL), PCS_E_ARGUMENT, "null");
+
+    pcs_close(NULL);
+    pcs_close(&solver);
+    CHECK(pcs_open("osu_09_2008", &solver) == 0);
+    pcs_close(&solver);
+    CHECK(solver == NULL);
+    pcs_close(&solver);
+}
+
+static void test_names(const pcs_solver* solver) {
+    const int species = pcs_n_species(solver), conserved = pcs_n_conserved(solver);
+    double value = -7;
+    CHECK(species == 29);
+    for (int i = 0; i < species; ++i) CHECK(pcs_species_index(solver, pcs_species_name(solver, i)) == i);
+    CHECK(pcs_species_name(solver, -1) == NULL && pcs_species_name(solver, species) == NULL);
+    CHECK_FAILS(pcs_species_index(solver, "E"), PCS_E_NAME, "unknown species 'E'; known are: ");
+    CHECK_FAILS(pcs_species_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
+
+    CHECK(pcs_n_conditions(solver) == 1);
+    CHECK(pcs_condition_index(solver, "zeta") == 0);
+    CHECK(strcmp(pcs_condition_name(solver, 0), "zeta") == 0);
+    CHECK(pcs_condition_name(solver, 1) == NULL && pcs_condition_name(solver, -1) == NULL);
+    CHECK_FAILS(pcs_condition_index(solver, "A_V"), PCS_E_NAME, "known are: zeta");
+    CHECK_FAILS(pcs_condition_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
+
+    CHECK(conserved == 4);
+    CHECK(strcmp(pcs_conserved_name(solver, conserved - 1), "charge") == 0);
+    CHECK(pcs_conserved_name(solver, conserved) == NULL && pcs_conserved_name(solver, -1) == NULL);
+    CHECK(pcs_composition(solver, conserved - 1, pcs_species_index(solver, "e-"), &value) == 0 && value == -1);
+    for (int q = 0; q < conserved; ++q)
+        if (strcmp(pcs_conserved_name(solver, q), "H") == 0)
+            CHECK(pcs_composition(solver, q, pcs_species_index(solver, "H2O"), &value) == 0 && value == 2);
+    CHECK_FAILS(pcs_composition(solver, conserved, 0, &value), PCS_E_ARGUMENT, "out of range");
+    CHECK_FAILS(pcs_composition(solver, 0, -1, &value), PCS_E_ARGUMENT, "out of range");
+    CHECK_FAILS(pcs_composition(solver, 0, 0, NULL), PCS_E_ARGUMENT, "null");
+}
+
+static void test_options(pcs_solver* solver) {
+    static const struct {
+        const char *key, *value, *message;
+    } wrong[] = {{"speed", "1", "unknown option 'speed': the options are mode"},
+                 {"", "1", "unknown option"},
+                 {"mode", "fast", "must be one of auto, surrogate, exact"},
+                 {"repair", "all", "must be one of none, floor, electrons"},
+                 {"rtol", "0", "must be a number between"},
+                 {"rtol", "1e-2 ", "must be a number between"},
+                 {"rtol", "", "must be a number between"},
+                 {"atol", "-1", "must be a number between"},
+                 {"max_steps", "none", "must be a number between"},
+                 {"max_steps", "nan", "must be a number between"},
+                 {"threads", "-2", "must be a number between"}};
+    static const char* const right[][2] = {{"mode", "auto"},    {"mode", "exact"},       {"rtol", "1e-3"},
+                                           {"atol", "1e-18"},   {"max_steps", "500"},    {"threads", "2"},
+                                           {"repair", "floor"}, {"repair", "electrons"}, {"repair", "floor,electrons"},
+                                           {"repair", "none"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
+        CHECK_FAILS(pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
+    for (size_t i = 0; i < sizeof right / sizeof *right; ++i)
+        CHECK(pcs_set_option(solver, right[i][0], right[i][1]) == 0);
+    CHECK_FAILS(pcs_set_option(solver, NULL, "1"), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(pcs_set_option(solver, "rtol", NULL), PCS_E_ARGUMENT, "null");
+}
+
+static void test_null_handle(void) {
+    double x = 1, value;
+    CHECK_FAILS(pcs_set_option(NULL, "rtol", "1"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_n_species(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_species_index(NULL, "H"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK(pcs_species_name(NULL, 0) == NULL);
+    CHECK_FAILS(pcs_n_conditions(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_condition_index(NULL, "zeta"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK(pcs_condition_name(NULL, 0) == NULL);
+    CHECK_FAILS(pcs_n_conserved(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK(pcs_conserved_name(NULL, 0) == NULL);
+    CHECK_FAILS(pcs_composition(NULL, 0, 0, &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_step(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, NULL, NULL), PCS_E_ARGUMENT,
+                "open it with pcs_open");
+    CHECK_FAILS(pcs_report(NULL, "cells", &value), PCS_E_ARGUMENT, "open it with pcs_open");
+}
+
+static void test_step_arguments(pcs_solver* solver) {
+    double n[2][29], dt = 1e9, T = 30, zeta = 1e-16, value = -7;
+    double before[2][29];
+    for (int i = 0; i < 29; ++i) n[0][i] = n[1][i] = 1e-6;
+    n[0][pcs_species_index(solver, "H2")] = n[1][pcs_species_index(solver, "H2")] = 1e4;
+    memcpy(before, n, sizeof n);
+    CHECK(pcs_step(solver, 0, NULL, 0, NULL, 0, 0, NULL, 0, NULL, 0, 0, NULL, NULL) == 0);
+    CHECK(pcs_report(solver, "cells", &value) == 0 && value == 0);
+    CHECK_FAILS(pcs_step(solver, -1, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "negative");
+    CHECK_FAILS(pcs_step(solver, 2, NULL, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "not be null");
+    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "not be null");
+    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 1, NULL, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "not be null");
+    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, NULL, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "conditions");
+    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 0, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "cell stride");
+    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 0, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "species stride");
+    CHECK(memcmp(before, n, sizeof n) == 0);
+    CHECK(pcs_step(solver, 1, &dt, 0, *n, 0, 1, &T, 0, &zeta, 0, 0, NULL, NULL) ==
+          0); /* one cell needs no cell stride */
+    CHECK(memcmp(before[0], n[0], sizeof n[0]) != 0 && memcmp(before[1], n[1], sizeof n[1]) == 0);
+    CHECK(T == 30 && dt == 1e9 && zeta == 1e-16);
+}
+
+static void test_report(pcs_solver* solver) {
+    static const char* const keys[] = {"cells",   "surrogate",         "unchanged",     "masked",
+                                       "exact",   "refused_box",       "refused_error", "second_try",
+                                       "failed",  "repaired",          "steps",         "rejected_steps",
+                                       "seconds", "seconds_surrogate", "seconds_exact", "defect_max"};
+    double value;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
+        value = -7;
+        CHECK(pcs_report(solver, keys[i], &value) == 0 && value >= 0);
+    }
+    CHECK(pcs_report(solver, "exact", &value) == 0 && value == 1);
+    value = -7;
+    CHECK_FAILS(pcs_report(solver, "speed", &value), PCS_E_NAME, "known are: cells, ");
+    CHECK(value == -7);
+    CHECK_FAILS(pcs_report(solver, NULL, &value), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(pcs_report(solver, "cells", NULL), PCS_E_ARGUMENT, "null");
+}
+
+static void test_status_messages(void) {
+    CHECK(strstr(pcs_status_message(PCS_STATUS_BAD_INPUT), "mend the cell") != NULL);
+    CHECK(strstr(pcs_status_message(PCS_STATUS_EXACT_REQUESTED), "exact") != NULL);
+    CHECK(strstr(pcs_status_message(99), "unknown") != NULL);
+    CHECK(strcmp(pcs_status_message(PCS_STATUS_UNSUPPORTED), pcs_status_message(PCS_STATUS_STEP_LIMIT)) != 0);
+}
+
+int main(int argc, char** argv) {
+    pcs_solver* solver = NULL;
+    if (argc != 3) return 2;
+    CHECK(strcmp(pcs_last_error(NULL), "") == 0);
+    CHECK(pcs_abi_version() == PCS_ABI_VERSION);
+    test_open(argv[1], argv[2]);
+    CHECK(pcs_open(argv[1], &solver) == 0);
+    if (!solver) return finish();
+    test_names(solver);
+    test_options(solver);
+    test_null_handle();
+    test_step_arguments(solver);
+    test_report(solver);
+    test_status_messages();
+    pcs_close(&solver);
+    return finish();
+}

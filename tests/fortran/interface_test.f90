@@ -1,0 +1,182 @@
+! Every procedure of the module, and every error that it tells. Usage: interface_test MODEL.pcs DAMAGED.pcs
+program interface_test
+  use, intrinsic :: iso_fortran_env, only: int8, real64
+  use expect, only: check, finish
+  use pychemsurrogate
+  implicit none
+  type(chem_solver) :: chemistry, never_opened
+  character(512) :: model, damaged, message
+  integer :: stat, i
+  real(real64) :: value
+
+  call get_command_argument(1, model)
+  call get_command_argument(2, damaged)
+
+  call test_open()
+  call test_names()
+  call test_options()
+  call test_step()
+  call test_shapes()
+  call test_closed(never_opened)
+  call chemistry%close()
+  call test_closed(chemistry)
+  call chemistry%close()
+  call finish()
+
+contains
+
+  subroutine test_open()
+    message = "untouched"
+    call chemistry%open("no/such/model.pcs", stat, message)
+    call check(stat == PCS_E_FILE, "a missing file is PCS_E_FILE")
+    call check(index(message, "no/such/model.pcs") > 0, "the message names the missing file: " // trim(message))
+    call check(.not. chemistry%is_open(), "a failed open leaves the solver closed")
+    call chemistry%open(damaged, stat, message)
+    call check(stat == PCS_E_FILE, "a damaged file is PCS_E_FILE")
+    call check(len_trim(chemistry%last_error()) > 0, "last_error tells about a failed open")
+    message = "untouched"
+    call chemistry%open(model, stat, message)
+    call check(stat == 0 .and. chemistry%is_open(), "open")
+    call check(message == "untouched", "errmsg is untouched on success")
+    call chemistry%open(model)
+    call check(chemistry%is_open(), "open again closes and opens")
+    call check(chem_abi_version() == CHEM_ABI_EXPECTED, "ABI version")
+  end subroutine
+
+  subroutine test_names()
+    call check(chemistry%n_species() == 29, "n_species")
+    call check(chemistry%species_index("CO") > 0, "species_index")
+    call check(chemistry%species_index("Xx") == 0, "an unknown species has index 0")
+    call check(chemistry%species_name(chemistry%species_index("e-")) == "e-", "species_name")
+    call check(chemistry%species_name(0) == "" .and. chemistry%species_name(30) == "", "no name out of range")
+    call check(chemistry%n_conditions() == 1 .and. chemistry%condition_index("zeta") == 1, "conditions")
+    call check(chemistry%condition_index("A_V") == 0, "an unknown condition has index 0")
+    call check(chemistry%condition_name(1) == "zeta" .and. chemistry%condition_name(2) == "", "condition_name")
+    call check(chemistry%n_conserved() == 4, "n_conserved")
+    call check(chemistry%conserved_name(4) == "charge" .and. chemistry%conserved_name(5) == "", "conserved_name")
+    do i = 1, 3
+      if (chemistry%conserved_name(i) == "H") exit
+    end do
+    call check(chemistry%composition(i, chemistry%species_index("H3O+")) == 3, "composition: H in H3O+")
+    call check(chemistry%composition(4, chemistry%species_index("e-")) == -1, "composition: charge of e-")
+    value = chemistry%composition(5, 1, stat, message)
+    call check(stat /= 0 .and. value == 0, "composition out of range is an error")
+    call check(chem_status_message(PCS_STATUS_STEP_LIMIT) /= "", "chem_status_message")
+  end subroutine
+
+  subroutine test_options()
+    call chemistry%set_option("mode", "exact")
+    call chemistry%set_option("rtol", 1.0e-2_real64)
+    call chemistry%set_option("max_steps", 500, stat)
+    call check(stat == 0, "set_option")
+    call chemistry%set_option("colour", "blue", stat, message)
+    call check(stat == PCS_E_OPTION .and. index(message, "colour") > 0, "unknown option: " // trim(message))
+    call chemistry%set_option("rtol", "many", stat, message)
+    call check(stat == PCS_E_OPTION, "bad value")
+    call chemistry%set_option("max_steps", -3, stat, message)
+    call check(stat == PCS_E_OPTION, "bad integer value")
+    call chemistry%set_option("max_steps", 2000)
+  end subroutine
+
+  ! Three cells of gas; the second is masked.
+  subroutine make_cells(n, temperature, conditions)
+    real(real64), allocatable, intent(out) :: n(:, :), temperature(:), conditions(:, :)
+    integer :: cell
+    allocate (n(29, 3), source=0.0_real64)
+    do cell = 1, 3
+      n(chemistry%species_index("H2"), cell) = 500
+      n(chemistry%species_index("C+"), cell) = 0.1_real64
+      n(chemistry%species_index("O"), cell) = 0.2_real64
+      n(chemistry%species_index("e-"), cell) = 0.1_real64
+    end do
+    temperature = [20.0_real64, 50.0_real64, 100.0_real64]
+    allocate (conditions(1, 3), source=1.0e-16_real64)
+  end subroutine
+
+  subroutine test_step()
+    real(real64), allocatable :: n(:, :), single(:, :), per_cell(:, :), temperature(:), conditions(:, :)
+    integer(int8) :: status(3), mask(3)
+    real(real64), parameter :: dt = 1.0e11_real64
+
+    call make_cells(n, temperature, conditions)
+    mask = [1_int8, 0_int8, 1_int8]
+    call chemistry%step(n, dt, temperature, conditions, mask=mask, status=status)
+    call check(all(status == [PCS_STATUS_EXACT_REQUESTED, PCS_STATUS_MASKED, PCS_STATUS_EXACT_REQUESTED]), "status")
+    call check(n(chemistry%species_index("CO"), 1) > 0, "CO forms")
+    call check(n(chemistry%species_index("CO"), 2) == 0, "a masked cell is left alone")
+    call check(chemistry%report("cells") == 3 .and. chemistry%report("masked") == 1, "report")
+    value = chemistry%report("weather", stat, message)
+    call check(stat == PCS_E_NAME .and. value == 0, "unknown report key")
+
+    call make_cells(single, temperature, conditions)
+    call make_cells(per_cell, temperature, conditions)
+    call chemistry%step(single, dt, temperature, conditions)
+    call chemistry%step(per_cell, [dt, dt, dt], temperature, conditions, stat=stat)
+    call check(stat == 0 .and. all(single == per_cell), "one dt and a dt per cell agree bit for bit")
+    call check(all(single(:, 1) == n(:, 1)), "a cell's answer does not depend on its neighbours")
+
+    call make_cells(n, temperature, conditions)
+    call make_cells(single, temperature, conditions)
+    n(1, 1) = -1
+    single(1, 1) = -1
+    call chemistry%step(n, dt, temperature, conditions, status=status, stat=stat)
+    call check(stat == 0 .and. status(1) == PCS_STATUS_BAD_INPUT .and. all(n(:, 1) == single(:, 1)), "a bad cell keeps its input")
+    call check(status(3) == PCS_STATUS_EXACT_REQUESTED .and. chemistry%report("failed") == 1, "its neighbours advance")
+
+    call make_cells(n, temperature, conditions)
+    call make_cells(single, temperature, conditions)
+    call chemistry%step(n, 0.0_real64, temperature, conditions, status=status)
+    call check(all(n == single) .and. all(status == PCS_STATUS_UNCHANGED), "dt = 0 changes nothing")
+    ! Every other cell of a larger array: the compiler packs and unpacks it.
+    call make_cells(n, temperature, conditions)
+    call chemistry%step(n(:, 1:3:2), dt, temperature(1:3:2), conditions(:, 1:3:2))
+    call check(n(chemistry%species_index("CO"), 2) == 0 .and. n(chemistry%species_index("CO"), 3) > 0, "array sections")
+  end subroutine
+
+  subroutine test_shapes()
+    real(real64), allocatable :: n(:, :), before(:, :), temperature(:), conditions(:, :)
+    integer(int8) :: two(2)
+    real(real64), parameter :: dt = 1.0e11_real64
+
+    call make_cells(n, temperature, conditions)
+    before = n
+    call chemistry%step(n(1:28, :), dt, temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "28") > 0, "species extent: " // trim(message))
+    call chemistry%step(n, [dt, dt], temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "dt") > 0, "dt extent")
+    call chemistry%step(n, dt, temperature(1:2), conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "temperature") > 0, "temperature extent")
+    call chemistry%step(n, dt, temperature, conditions(:, 1:2), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "conditions") > 0, "conditions extent")
+    call chemistry%step(n, dt, temperature, reshape([1e-16_real64, 1e-16_real64], [2, 1]), stat=stat)
+    call check(stat == PCS_E_ARGUMENT, "number of conditions")
+    two = 1_int8
+    call chemistry%step(n, dt, temperature, conditions, mask=two, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "mask") > 0, "mask extent")
+    call chemistry%step(n, dt, temperature, conditions, status=two, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "status") > 0, "status extent")
+    call check(all(n == before) .and. all(two == 1_int8), "a refused call changes nothing")
+  end subroutine
+
+  ! A solver that is not open: an error code, never a crash.
+  subroutine test_closed(solver)
+    type(chem_solver), intent(inout) :: solver
+    real(real64) :: n(29, 1), temperature(1), conditions(1, 1)
+
+    call check(.not. solver%is_open(), "closed: is_open")
+    call check(solver%n_species() == 0 .and. solver%n_conditions() == 0 .and. solver%n_conserved() == 0, "closed: counts")
+    call check(solver%species_index("CO") == 0 .and. solver%species_name(1) == "", "closed: names")
+    call check(solver%condition_index("zeta") == 0 .and. solver%condition_name(1) == "", "closed: conditions")
+    call solver%set_option("mode", "exact", stat, message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "open") > 0, "closed: set_option")
+    n = 1
+    temperature = 10
+    conditions = 1e-16_real64
+    call solver%step(n, 1.0_real64, temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. all(abs(n - 1) < tiny(1.0_real64)), "closed: step")
+    value = solver%report("cells", stat, message)
+    call check(stat == PCS_E_ARGUMENT, "closed: report")
+    value = solver%composition(1, 1, stat, message)
+    call check(stat == PCS_E_ARGUMENT, "closed: composition")
+  end subroutine
+end program interface_test

@@ -1,0 +1,73 @@
+"""libpcs as a host would build it: by CMake, once, kept in build/tests for the next run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "tests"
+MODEL = ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008.pcs"
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+
+# cmake and ninja of the environment that runs the tests come first.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def run(command: list[object], environment: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run a command and return its standard output; a failure shows all that it printed."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        env={**os.environ, "PATH": PATH, **(environment or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shown = " ".join(map(str, command))
+    assert result.returncode == 0, f"{shown}\nexit code {result.returncode}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def has_fortran() -> bool:
+    """Whether a Fortran compiler is here."""
+    return shutil.which("gfortran") is not None
+
+
+@dataclass(frozen=True)
+class NativeBuild:
+    """Where the parts of the build lie."""
+
+    folder: Path
+    includes: tuple[Path, ...]
+    fortran_modules: Path
+
+    @property
+    def library(self) -> Path:
+        """The shared library."""
+        return self.folder / "libpcs.so"
+
+    def compile_c(self, sources: list[Path], program: Path, flags: tuple[str, ...] = ()) -> Path:
+        """Compile strict C99 against pcs.h, link it to libpcs, and return the program."""
+        includes = [f"-I{folder}" for folder in self.includes]
+        link = [f"-L{self.folder}", f"-Wl,-rpath,{self.folder}", "-lpcs", "-lm"]
+        run(["gcc", "-std=c99", "-O1", *STRICT, *flags, *includes, *sources, "-o", program, *link])
+        return program
+
+
+def build(*targets: str) -> NativeBuild:
+    """Configure and build the targets (pcs, pcs_fortran; none: all); what is up to date is kept."""
+    fortran = "ON" if has_fortran() else "OFF"
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DPCS_WERROR=ON", f"-DPCS_FORTRAN={fortran}"]
+    chosen = ["--target", *targets] if targets else []
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once must not build over each other
+        run(["cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", *options])
+        run(["cmake", "--build", BUILD, *chosen])
+    return NativeBuild(BUILD, (ROOT / "bindings" / "c",), BUILD / "fortran")
