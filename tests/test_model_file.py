@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pychemsurrogate.cli import main
 from pychemsurrogate.model_file import ModelFile, ModelFileError, shipped_model_path
 from pychemsurrogate.model_file.layout import read_arrays, write_arrays
 from pychemsurrogate.network import load_network
@@ -100,7 +102,7 @@ def test_a_version_from_the_future(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8:12] = struct.pack("<I", 2)
     path.write_bytes(reseal(data))
-    with pytest.raises(ModelFileError, match="format version 2.*upgrade"):
+    with pytest.raises(ModelFileError, match=r"format version 2.*upgrade"):
         ModelFile.read(path)
 
 
@@ -129,7 +131,7 @@ def test_missing_file_folder_and_unknown_name(tmp_path: Path) -> None:
         ModelFile.read(tmp_path / "nothing.pcs")
     with pytest.raises(ModelFileError, match="folder"):
         ModelFile.read(tmp_path)
-    with pytest.raises(ModelFileError, match="no shipped model 'osu'.*osu_09_2008"):
+    with pytest.raises(ModelFileError, match=r"no shipped model 'osu'.*osu_09_2008"):
         ModelFile.read("osu")
 
 
@@ -160,3 +162,16 @@ def test_the_shipped_model_is_for_the_shipped_network() -> None:
     model = ModelFile.read("osu_09_2008")
     assert model.path == shipped_model_path("osu_09_2008")
     assert model.network().hash == load_network("osu_09_2008").hash
+
+
+def test_commands_write_and_show_a_model(tmp_path: Path) -> None:
+    target = str(tmp_path / "network.pcs")
+    made = CliRunner().invoke(main, ["model", "network", "osu_09_2008", "-o", target])
+    assert made.exit_code == 0, made.output
+    shown = CliRunner().invoke(main, ["model", "show", target])
+    assert shown.exit_code == 0
+    assert "network/composition" in shown.output
+    assert '"network": "osu_09_2008"' in shown.output
+    refused = CliRunner().invoke(main, ["model", "show", str(tmp_path / "none.pcs")])
+    assert refused.exit_code == 1
+    assert "no such file" in refused.output

@@ -306,6 +306,12 @@ def test_bad_model_files(tmp_path, osu):
         Solver.load(short)
 
 
+def test_a_model_for_other_species_is_refused(osu):
+    assert Solver.load("osu_09_2008", species=osu.species_names).species == osu.species_names
+    with pytest.raises(ModelFileError, match="another species list"):
+        Solver.load("osu_09_2008", species=sorted(osu.species_names))
+
+
 def test_a_network_alone_serves_the_exact_path(tmp_path, osu, cells):
     n, temperature, zeta = cells
     path = tmp_path / "network.pcs"

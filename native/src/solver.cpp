@@ -193,10 +193,17 @@ void Solver::set_option(const std::string& key, const std::string& value) {
                                   {"floor,electrons", repair_floor | repair_electrons}});
         if ((options_.repair & repair_electrons) && electron_ < 0)
             throw Error(ErrorCode::option, "repair=electrons needs a species e- in the network");
+    } else if (key == "species") {
+        std::string mine;
+        for (const std::string& name : tables_.species) mine += (mine.empty() ? "" : ",") + name;
+        if (value != mine)
+            throw Error(ErrorCode::option,
+                        "the model is for the species " + mine + ", the host has " + value +
+                            ": use a model for these species, or order the abundances as the model does");
     } else {
-        throw Error(
-            ErrorCode::option,
-            "unknown option '" + key + "': the options are mode, integrator, rtol, atol, max_steps, threads, repair");
+        throw Error(ErrorCode::option,
+                    "unknown option '" + key +
+                        "': the options are mode, integrator, rtol, atol, max_steps, threads, repair, species");
     }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +46,7 @@ class Solver:
         max_steps: int = 2000,
         threads: int = 0,
         repair: str = "none",
+        species: Sequence[str] | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
@@ -55,6 +57,8 @@ class Solver:
             raise ValueError(f"engine is {engine!r} on device {device!r}: native serves the cpu, torch any device")
         if model.path is None:
             raise ValueError("the model has no file yet: call its write(path) first")
+        if species is not None:
+            model.require_species(species)
         self.model = model
         self.network: Network = model.network()
         self.species = self.network.species_names
@@ -97,7 +101,8 @@ class Solver:
                     cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
                     rtol (1e-2), atol (1e-15, in n/n_H), max_steps (2000), threads (0: OpenMP's choice),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
-                    "floor,electrons" both): repairs are counted in the report
+                    "floor,electrons" both): repairs are counted in the report; species (the host's names in order:
+                    a model for others is refused)
 
         Raises ModelFileError for a file that cannot be served, ValueError for an option out of range.
         """

@@ -109,7 +109,9 @@ def load(path: str | Path, split: str | None = None) -> Pairs:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """The provenance that was stored with a data set."""
+    """The provenance that was stored with a data set. Raises DatasetError if the file is missing."""
+    if not Path(path).is_file():
+        raise DatasetError(f"{path}: no such data set; make it with `pychemsurrogate data -o {path}`")
     with h5py.File(path, "r") as file:
         result: dict[str, Any] = json.loads(file.attrs["provenance"])
     return result

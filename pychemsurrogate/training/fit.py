@@ -147,7 +147,8 @@ def fit_head(
     """
     chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.head_pairs]
     outcome = evaluate(surrogate, pairs.where(np.sort(chosen)), network)
-    inputs, target = outcome.head_inputs, torch.as_tensor(np.log10(np.maximum(outcome.error, 1e-3))).float()
+    # Below 1e-3 dex any error is as good as none; above 10 dex (or infinite, for a species at 0) as bad as any.
+    inputs, target = outcome.head_inputs, torch.as_tensor(np.log10(np.clip(outcome.error, 1e-3, 10.0))).float()
     mean, std = inputs.mean(dim=0), inputs.std(dim=0).clamp(min=1e-3)
     inputs = (inputs - mean) / std
 

@@ -12,37 +12,42 @@ static int opened = 0, closed = 0;
 int fake_open_handles(void) { return opened - closed; }
 
 int pcs_abi_version(void) { return FAKE_ABI; }
-int pcs_open(const char *model, pcs_solver **out) {
+int pcs_open(const char* model, pcs_solver** out) {
     (void)model;
     *out = &handles[opened++ % 8];
     return 0;
 }
-void pcs_close(pcs_solver **solver) {
+void pcs_close(pcs_solver** solver) {
     if (solver && *solver) {
         ++closed;
         *solver = NULL;
     }
 }
-int pcs_set_option(pcs_solver *solver, const char *key, const char *value) { return (void)solver, (void)key, (void)value, 0; }
-int pcs_n_species(const pcs_solver *solver) { return solver ? 1 : PCS_E_ARGUMENT; }
-int pcs_species_index(const pcs_solver *solver, const char *name) { return (void)solver, (void)name, PCS_E_NAME; }
-const char *pcs_species_name(const pcs_solver *solver, int species) { return (void)solver, (void)species, NULL; }
-int pcs_n_conditions(const pcs_solver *solver) { return (void)solver, 0; }
-int pcs_condition_index(const pcs_solver *solver, const char *name) { return (void)solver, (void)name, PCS_E_NAME; }
-const char *pcs_condition_name(const pcs_solver *solver, int condition) { return (void)solver, (void)condition, NULL; }
-int pcs_n_conserved(const pcs_solver *solver) { return (void)solver, 0; }
-const char *pcs_conserved_name(const pcs_solver *solver, int quantity) { return (void)solver, (void)quantity, NULL; }
-int pcs_composition(const pcs_solver *solver, int quantity, int species, double *value) {
+int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
+    return (void)solver, (void)key, (void)value, 0;
+}
+int pcs_n_species(const pcs_solver* solver) { return solver ? 1 : PCS_E_ARGUMENT; }
+int pcs_species_index(const pcs_solver* solver, const char* name) { return (void)solver, (void)name, PCS_E_NAME; }
+const char* pcs_species_name(const pcs_solver* solver, int species) { return (void)solver, (void)species, NULL; }
+int pcs_n_conditions(const pcs_solver* solver) { return (void)solver, 0; }
+int pcs_condition_index(const pcs_solver* solver, const char* name) { return (void)solver, (void)name, PCS_E_NAME; }
+const char* pcs_condition_name(const pcs_solver* solver, int condition) { return (void)solver, (void)condition, NULL; }
+int pcs_n_conserved(const pcs_solver* solver) { return (void)solver, 0; }
+const char* pcs_conserved_name(const pcs_solver* solver, int quantity) { return (void)solver, (void)quantity, NULL; }
+int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value) {
     return (void)solver, (void)quantity, (void)species, (void)value, PCS_E_ARGUMENT;
 }
-int pcs_step(pcs_solver *solver, int64_t n_cells, const double *dt_s, int64_t dt_stride, double *n_cm3, int64_t cell_stride,
-             int64_t species_stride, double *temperature_K, int64_t temperature_stride, const double *conditions,
-             int64_t cond_cell_stride, int64_t cond_stride, const int8_t *mask, int8_t *status) {
+int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
+             int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
+             const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
+             int8_t* status) {
     (void)solver, (void)n_cells, (void)dt_s, (void)dt_stride, (void)n_cm3, (void)cell_stride, (void)species_stride;
     (void)temperature_K, (void)temperature_stride, (void)conditions, (void)cond_cell_stride, (void)cond_stride;
     (void)mask, (void)status;
     return 0;
 }
-int pcs_report(const pcs_solver *solver, const char *key, double *value) { return (void)solver, (void)key, (void)value, PCS_E_NAME; }
-const char *pcs_last_error(const pcs_solver *solver) { return (void)solver, ""; }
-const char *pcs_status_message(int status) { return (void)status, ""; }
+int pcs_report(const pcs_solver* solver, const char* key, double* value) {
+    return (void)solver, (void)key, (void)value, PCS_E_NAME;
+}
+const char* pcs_last_error(const pcs_solver* solver) { return (void)solver, ""; }
+const char* pcs_status_message(int status) { return (void)status, ""; }

@@ -15,17 +15,16 @@ struct Defect {
 inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec* lambda) {
     const int S = plan.n_species, Q = plan.n_conserved;
     constexpr int newton_steps = 20;
-    constexpr double converged = 1e-13, dependent = 1e-12, longest_step = 2.0;
-    Vec target[max_conserved], size0[max_conserved], residual[max_conserved];
+    constexpr double nearly = 1e-8;  // Newton's method squares the defect: from here one more step reaches round-off
+    constexpr double dependent = 1e-12, longest_step = 2.0;
+    Vec target[max_conserved], residual[max_conserved];
     Vec gram[max_conserved * max_conserved];
     for (int q = 0; q < Q; ++q) {
-        target[q] = size0[q] = lambda[q] = Vec{};
-        for (int i = 0; i < S; ++i) {
-            target[q] += plan.composition[q * S + i] * x0[i];
-            size0[q] += __builtin_fabs(plan.composition[q * S + i]) * x0[i];
-        }
+        target[q] = lambda[q] = Vec{};
+        for (int i = 0; i < S; ++i) target[q] += plan.composition[q * S + i] * x0[i];
     }
     Defect defect{};
+    Int done = {};
     for (int step = 0;; ++step) {
         Vec worst = {};
         for (int q = 0; q < Q; ++q) {
@@ -38,12 +37,13 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec*
             residual[q] = target[q] - sum;
             const Vec relative = abs(residual[q]) / max(size, broadcast(1e-300));
             worst = relative > worst ? relative : worst;
-            worst = residual[q] == residual[q] ? worst : residual[q];  // a NaN must not look converged
+            worst = residual[q] == residual[q] ? worst : residual[q];  // a NaN must not look conserved
         }
         if (step == 0) defect.before = worst;
         defect.after = worst;
-        const Int moving = worst > converged;
-        if (step == newton_steps || !any(moving)) return defect;
+        if (step == newton_steps || !any(~done)) return defect;
+        const Int moving = ~done;
+        done |= worst <= nearly;
 
         // The Gram matrix A diag(x) A^T, Gaussian elimination with dependent rows skipped.
         for (int q = 0; q < Q; ++q)
@@ -79,7 +79,7 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec*
             longest = max(abs(u[i]), longest);
         }
         Vec damping = longest > longest_step ? longest_step / longest : broadcast(1.0);
-        damping = moving ? damping : Vec{};  // a converged lane stays as it is, whatever its neighbours do
+        damping = moving ? damping : Vec{};  // a lane that is done stays as it is, whatever its neighbours do
         for (int q = 0; q < Q; ++q) lambda[q] += damping * residual[q];
         for (int i = 0; i < S; ++i) x[i] = moving ? x[i] * exp(damping * u[i]) : x[i];
     }
