@@ -15,20 +15,72 @@ def is_tensor(array: object) -> bool:
     return type(array).__module__.split(".")[0] == "torch"
 
 
-def host_view(array: Any, name: str) -> FloatArray:
-    """A numpy view of the host's float64 array or CPU tensor; nothing is copied.
-
-    Raises TypeError for other types and dtypes, ValueError for a tensor on another device.
-    """
-    if is_tensor(array):
-        if array.device.type != "cpu":
-            raise ValueError(f"{name} lives on {array.device}: load the solver for that device, or pass {name}.cpu()")
-        array = array.detach().numpy()
-    if not isinstance(array, np.ndarray):
+def check_type(array: Any, name: str) -> None:
+    """Raise TypeError unless `array` is a float64 numpy array or torch tensor."""
+    if not (isinstance(array, np.ndarray) or is_tensor(array)):
         raise TypeError(f"{name} must be a numpy array or a torch tensor, not {type(array).__name__}")
-    if array.dtype != np.float64:
+    if str(array.dtype).removeprefix("torch.") != "float64":
         raise TypeError(f"{name} has dtype {array.dtype}: pass float64, {name}.astype('float64') or {name}.double()")
-    return array
+
+
+def host_target(abundances: Any, out: Any) -> tuple[Any, FloatArray]:
+    """What the caller gets back, and a numpy view of it that holds the abundances and can be stepped in place.
+
+    out: None allocates, the abundances themselves work in place, another array is filled.
+    Raises TypeError or ValueError before anything is changed.
+    """
+    source = _host_view(abundances, "abundances")
+    if out is None:
+        fresh = np.array(source, order="C")
+        if is_tensor(abundances):
+            from torch import from_numpy
+
+            return from_numpy(fresh), fresh
+        return fresh, fresh
+    target = source if out is abundances else _host_view(out, "out")
+    if target.shape != source.shape:
+        raise ValueError(f"out has shape {target.shape}, abundances have {source.shape}")
+    if not target.flags.writeable:
+        raise ValueError("the output array is read-only: pass out=None, or a writeable array")
+    if any(stride % target.itemsize for stride in target.strides) or not target.flags.aligned:
+        raise ValueError("the output array's strides are no whole float64 elements: pass out=None")
+    reach = sum(abs(stride) * (extent - 1) for stride, extent in zip(target.strides, target.shape, strict=True))
+    if target.size and reach + target.itemsize < target.nbytes:
+        raise ValueError("elements of the output array overlap (a broadcast array?): pass out=None")
+    if target is not source:
+        np.copyto(target, source)
+    return out, target
+
+
+def _host_view(array: Any, name: str) -> FloatArray:
+    """A numpy view of the host's float64 array or CPU tensor; nothing is copied."""
+    check_type(array, name)
+    if not is_tensor(array):
+        return np.asarray(array)
+    if array.device.type != "cpu":
+        raise ValueError(f"{name} lives on {array.device}: load the solver for that device, or pass {name}.cpu()")
+    return np.asarray(array.detach().numpy())
+
+
+def device_target(abundances: Any, out: Any, device: str) -> Any:
+    """The tensor on `device` that holds the abundances and is stepped in place; `out` as for `host_target`."""
+    _check_device(abundances, "abundances", device)
+    if out is None:
+        return abundances.clone()
+    if out is not abundances:
+        check_type(out, "out")
+        _check_device(out, "out", device)
+        if out.shape != abundances.shape:
+            raise ValueError(f"out has shape {tuple(out.shape)}, abundances have {tuple(abundances.shape)}")
+        out.copy_(abundances)
+    return out
+
+
+def _check_device(tensor: Any, name: str, device: str) -> None:
+    if not is_tensor(tensor):
+        raise TypeError(f"{name} must be a torch tensor on {device}, not {type(tensor).__name__}")
+    if tensor.device.type != device.split(":")[0]:
+        raise ValueError(f"{name} lives on {tensor.device}, the solver on {device}: pass {name}.to({device!r})")
 
 
 def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool) -> FloatArray:
@@ -47,16 +99,6 @@ def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool)
             )
         array = array.reshape(1)
     return array
-
-
-def check_tensor(tensor: Any, name: str, device: str) -> None:
-    """Raise TypeError or ValueError unless `tensor` is a float64 torch tensor on `device`."""
-    if not is_tensor(tensor):
-        raise TypeError(f"{name} must be a torch tensor on {device}, not {type(tensor).__name__}")
-    if str(tensor.dtype) != "torch.float64":
-        raise TypeError(f"{name} has dtype {tensor.dtype}: pass {name}.double()")
-    if tensor.device.type != device.split(":")[0]:
-        raise ValueError(f"{name} lives on {tensor.device}, the solver on {device}: pass {name}.to({device!r})")
 
 
 def from_host(array: NDArray[Any], device: str) -> Any:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
-from pychemsurrogate.integrators import ScipyBDF
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network
-from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_tensor, from_host, host_view, is_tensor
+from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_type, device_target, from_host, host_target
+from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.report import Report
 from pychemsurrogate.status import Status
 
@@ -80,7 +79,13 @@ class Solver:
         }
         for key, value in options.items():
             self._native.set_option(key, str(value))
-        self._reference = ScipyBDF(self.network)
+        self._ladder = Ladder(
+            self._native,
+            self.network,
+            reference_only=integrator == "scipy",
+            surrogate_only=mode == "surrogate",
+            repair=repair,
+        )
         self._learned: Learned | None = None
         if engine == "torch" and mode != "exact" and (model.has_surrogate or mode == "surrogate"):
             from pychemsurrogate.solver.step import Learned
@@ -136,83 +141,50 @@ class Solver:
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
         changed.
         """
-        if self.device != "cpu":
-            return self._device_step(abundances, dt, temperature, out, mask, conditions)
-        source = host_view(abundances, "abundances")
-        count = self._check_shape(source)
-        table = self._condition_table(conditions, count)
-        times = cell_values(dt, "dt", count, "s", positive=False)
-        kelvin = cell_values(temperature, "temperature", count, "K", positive=True)
-        chosen = None if mask is None else self._check_mask(mask, count)
-        result, target = self._target(abundances, source, out)
-        if target is not source:
-            np.copyto(target, source)
-        status = np.zeros(count, dtype=np.int8)
-        if self._learned is None:
-            figures = self._exact_rungs(target, times, kelvin, table, status, chosen)
-        else:
-            fresh = from_host(target, self.device)
-            figures = self._torch_step(fresh, times, kelvin, table, status, chosen)
-            target[...] = fresh.cpu().numpy()
-        return result, Report.of(status, figures)
-
-    def _device_step(
-        self, abundances: Any, dt: Any, temperature: Any, out: Any, mask: Any, conditions: dict[str, Any]
-    ) -> tuple[Any, Report]:
-        """`step` for tensors on a device other than the CPU."""
-        check_tensor(abundances, "abundances", self.device)
         count = self._check_shape(abundances)
-        table = self._condition_table(conditions, count)
-        times = cell_values(dt, "dt", count, "s", positive=False)
-        kelvin = cell_values(temperature, "temperature", count, "K", positive=True)
-        chosen = None if mask is None else self._check_mask(mask, count)
-        if out is None:
-            target = abundances.clone()
-        else:
-            target = out
-            if out is not abundances:
-                check_tensor(out, "out", self.device)
-                if out.shape != abundances.shape:
-                    raise ValueError(f"out has shape {tuple(out.shape)}, abundances have {tuple(abundances.shape)}")
-                target.copy_(abundances)
-        status = np.zeros(count, dtype=np.int8)
-        return target, Report.of(status, self._torch_step(target, times, kelvin, table, status, chosen))
+        batch = Batch(
+            n=np.empty((0, 0)),
+            dt=cell_values(dt, "dt", count, "s", positive=False),
+            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
+            conditions=self._condition_table(conditions, count),
+            status=np.zeros(count, dtype=np.int8),
+            mask=None if mask is None else self._check_mask(mask, count),
+        )
+        if self.device != "cpu":
+            result = device_target(abundances, out, self.device)
+            return result, Report.of(batch.status, self._torch_step(result, batch))
+        result, batch.n = host_target(abundances, out)
+        if self.engine == "native":
+            return result, Report.of(batch.status, self._ladder.step(batch))
+        moved = from_host(batch.n, self.device)
+        figures = self._torch_step(moved, batch)
+        batch.n[...] = moved.numpy()
+        return result, Report.of(batch.status, figures)
 
-    def _torch_step(
-        self,
-        n: Any,
-        dt: FloatArray,
-        T: FloatArray,
-        table: FloatArray,
-        status: NDArray[np.int8],
-        mask: NDArray[np.int8] | None,
-    ) -> dict[str, Any]:
-        """The torch page (solver/step.py) on tensors, in place; status is filled on the host."""
+    def _torch_step(self, n: Any, batch: Batch) -> dict[str, Any]:
+        """The torch page (solver/step.py) on the tensor n, in place; the batch brings the rest and takes the status."""
         from pychemsurrogate.solver.step import DeviceCells, step
 
-        count, tables = len(n), self.network.tables()
-        cells = DeviceCells.of(n, dt, T, table, tables)
+        cells = DeviceCells.of(n, batch.dt, batch.temperature, batch.conditions, self.network.tables())
+        mask = None if batch.mask is None else from_host(batch.mask != 0, self.device)
 
-        def refused(
-            packed: FloatArray, times: FloatArray, kelvin: FloatArray, columns: FloatArray, reason: NDArray[np.int8]
-        ) -> dict[str, Any]:
-            found = np.zeros(len(packed), dtype=np.int8)
-            figures = self._exact_rungs(packed, times, kelvin, columns, found, None)
-            reason[...] = np.where(found == Status.EXACT_REQUESTED, reason, found)
+        def refused(packed: Batch) -> dict[str, Any]:
+            reasons = packed.status.copy()
+            figures = self._ladder.step(packed)
+            packed.status[...] = np.where(packed.status == Status.EXACT_REQUESTED, reasons, packed.status)
             return figures
 
-        chosen = None if mask is None else from_host(mask != 0, self.device)
-        mode = self.mode if self._learned is not None else "exact"
-        figures = step(cells, self._learned, refused, mode=mode, mask=chosen, repair=self.repair)
-        status[...] = cells.status.cpu().numpy() if count else 0
+        figures = step(cells, self._learned, refused, mode=self.mode, mask=mask, repair=self.repair)
+        batch.status[...] = cells.status.cpu().numpy()
         return figures
 
     # --- checks -------------------------------------------------------------------------------------------------
 
-    def _check_shape(self, array: FloatArray) -> int:
+    def _check_shape(self, array: Any) -> int:
+        check_type(array, "abundances")
         if array.ndim != 2 or array.shape[1] != len(self.species):
             advice = "; pass one cell as abundances[None, :]" if array.ndim == 1 else ""
-            raise ValueError(f"abundances have shape {array.shape}, not (cells, {len(self.species)}){advice}")
+            raise ValueError(f"abundances have shape {tuple(array.shape)}, not (cells, {len(self.species)}){advice}")
         return len(array)
 
     def _check_mask(self, mask: Any, count: int) -> NDArray[np.int8]:
@@ -232,83 +204,3 @@ class Solver:
         if not columns:
             return np.zeros((1, 0))
         return np.stack(np.broadcast_arrays(*columns), axis=1)
-
-    def _target(self, abundances: Any, source: FloatArray, out: Any) -> tuple[Any, FloatArray]:
-        """What the caller gets back, and the numpy view of it that is stepped in place."""
-        if out is None:
-            fresh = np.empty(source.shape)
-            if is_tensor(abundances):
-                from torch import from_numpy
-
-                return from_numpy(fresh), fresh
-            return fresh, fresh
-        if out is abundances:
-            target = source
-        else:
-            target = host_view(out, "out")
-            if target.shape != source.shape:
-                raise ValueError(f"out has shape {target.shape}, abundances have {source.shape}")
-        if not target.flags.writeable:
-            raise ValueError("the output array is read-only: pass out=None, or a writeable array")
-        if any(stride % target.itemsize for stride in target.strides) or not target.flags.aligned:
-            raise ValueError("the output array's strides are no whole float64 elements: pass out=None")
-        reach = sum(abs(stride) * (extent - 1) for stride, extent in zip(target.strides, target.shape, strict=True))
-        if target.size and reach + target.itemsize < target.nbytes:
-            raise ValueError("elements of the output array overlap (a broadcast array?): pass out=None")
-        return out, target
-
-    # --- the rungs of the exact path that Python serves ----------------------------------------------------------
-
-    def _exact_rungs(
-        self,
-        n: FloatArray,
-        dt: FloatArray,
-        T: FloatArray,
-        table: FloatArray,
-        status: NDArray[np.int8],
-        mask: NDArray[np.int8] | None,
-    ) -> dict[str, Any]:
-        """The native step in place, then scipy BDF for what is left to it."""
-        figures = self._native.step(n, dt, T, table, status, mask)
-        self._finish(n, dt, T, table, status, figures)
-        return figures
-
-    def _finish(
-        self,
-        n: FloatArray,
-        dt: FloatArray,
-        T: FloatArray,
-        table: FloatArray,
-        status: NDArray[np.int8],
-        figures: dict[str, Any],
-    ) -> None:
-        """Scipy BDF takes the cells that the native integrator gave up, or all of the exact path if so asked."""
-        start = perf_counter()
-        given_up = (status == Status.STEP_LIMIT) | (status == Status.NON_FINITE)
-        given_up &= self.mode != "surrogate"  # there the host asked for no other path
-        left = np.flatnonzero(given_up | (status >= Status.EXACT_REQUESTED) if self.integrator == "scipy" else given_up)
-        if left.size:
-
-            def of_left(values: FloatArray) -> FloatArray:
-                return values if len(values) == 1 else values[left]
-
-            conditions = {name: of_left(table)[:, k] for k, name in enumerate(self.conditions)}
-            mended = self._repaired(n[left])
-            advanced, found = self._reference.advance(mended, of_left(dt), of_left(T), conditions)
-            solved = found == Status.EXACT_SCIPY
-            n[left[solved]] = advanced[solved]
-            status[left] = np.where(solved | ~given_up[left], found, status[left])
-            seconds = perf_counter() - start
-            figures["seconds"] += seconds
-            figures["seconds_exact"] += seconds
-
-    def _repaired(self, n: FloatArray) -> FloatArray:
-        """Cells as `repair` mends them when they are read (the native step has checked that they can be)."""
-        if "floor" in self.repair:
-            n = np.maximum(n, 0.0)
-        if "electrons" in self.repair:
-            electron = self.index("e-")
-            charge = self.network.tables().composition[-1].copy()
-            charge[electron] = 0.0
-            n[:, electron] = n @ charge
-        return n

@@ -16,14 +16,13 @@ from pychemsurrogate import _native
 from pychemsurrogate.gate.gate import Gate
 from pychemsurrogate.model_file import ModelFile, ModelFileError
 from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
 from pychemsurrogate.surrogates.multiclock import MultiClock
 
 Figures = dict[str, Any]
-# Solves packed cells exactly: n (B, S), dt, T (B), conditions (B, C), status (B) on the CPU; n and status in place.
-Integrator = Callable[
-    [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int8]], Figures
-]
+# Advances packed cells on the host, n and status in place, and returns its figures.
+Integrator = Callable[[Batch], Figures]
 _COUNTS = ("refused_box", "refused_error", "steps", "rejected_steps", "second_try")
 _FIGURES = ("seconds_surrogate", "seconds_exact", "defect_max")
 _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
@@ -176,13 +175,12 @@ def step(
 
     rows = cells.waiting
     if rows.numel():
-        packed = [t[rows].cpu().numpy() for t in (state, cells.dt, cells.temperature, cells.conditions)]
-        status = cells.status[rows].cpu().numpy()
-        outcome = integrator(packed[0], packed[1], packed[2], packed[3], status)
-        served = status >= 0
-        keep = rows[torch.as_tensor(served, device=rows.device)]
-        cells.n[keep] = torch.as_tensor(packed[0][served], device=rows.device)
-        cells.status[rows] = torch.as_tensor(status, device=rows.device)
+        columns = (cells.dt, cells.temperature, cells.conditions, cells.status)
+        packed = Batch(state[rows].cpu().numpy(), *(column[rows].cpu().numpy() for column in columns))
+        outcome = integrator(packed)
+        served = torch.as_tensor(packed.status >= 0, device=rows.device)
+        cells.n[rows[served]] = torch.as_tensor(packed.n, device=rows.device)[served]
+        cells.status[rows] = torch.as_tensor(packed.status, device=rows.device)
         for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
             figures[key] = outcome[key]
         figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
