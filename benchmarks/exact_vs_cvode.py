@@ -105,8 +105,7 @@ def compile_cvode(network: Network) -> ctypes.CDLL:
     includes = [f"-I{BUILD}", "-I/usr/include/suitesparse"]
     link = [f"-l{name}" for name in SUNDIALS]
     subprocess.run(["g++", *FLAGS, *includes, HERE / "cvode_driver.cpp", "-o", library, *link], check=True)
-    driver = ctypes.CDLL(str(library))
-    return driver
+    return ctypes.CDLL(str(library))
 
 
 def cvode(driver: ctypes.CDLL, rtol: float, atol: float) -> Callable[[Workload], Run]:

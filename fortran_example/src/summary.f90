@@ -52,7 +52,7 @@ contains
     write (file, '(2a)') "mode ", mode
     print '(/,a)', "  Summary"
     print '(a)', rule
-    call row("steps", "steps", real(steps, dp), "")
+    call row("time steps", "steps", real(steps, dp), "steps")
     call row("hydro", "hydro_cells_per_s", cell_steps / hydro_time%seconds, "cells/s")
     call row("", "hydro_seconds", hydro_time%seconds, "s")
     if (cells%n_species > 0 .and. chemistry%figure("cells") > 0) then
@@ -64,7 +64,7 @@ contains
       call share("refused: outside the trained box", "refused_box")
       call share("refused: predicted error too large", "refused_error")
       call share("failed (input kept)", "failed")
-      call row("conservation, largest defect of a step", "chemistry_defect", chemistry%defect, "")
+      call row("conservation, largest defect of a step", "chemistry_defect", chemistry%defect, "relative")
     end if
     if (cells%n_species > 0) then
       call write_drift()
@@ -85,10 +85,25 @@ contains
 
   contains
 
+    ! The printed form suits the unit; the file keeps all digits.
     subroutine row(label, name, value, unit)
       character(*), intent(in) :: label, name, unit
       real(dp), intent(in) :: value
-      print '(2x,a42,2x,es12.3,2x,a)', [character(42) :: label], value, unit
+      character(14) :: shown
+
+      select case (unit)
+      case ("steps")
+        write (shown, '(i14)') nint(value)
+      case ("cells/s")
+        write (shown, '(i14)') nint(value, i8)
+      case ("s")
+        write (shown, '(f14.2)') value
+      case ("% of cells")
+        write (shown, '(f14.3)') 100 * value
+      case default
+        write (shown, '(es14.2)') value
+      end select
+      print '(2x,a,1x,a)', [character(42) :: label] // shown, unit
       write (file, '(a,es24.16e3)') name // " ", value
     end subroutine
 
@@ -102,7 +117,7 @@ contains
 
     subroutine share(label, count)
       character(*), intent(in) :: label, count
-      call row(label, count // "_share", chemistry%figure(count) / chemistry%figure("cells"), "of cells")
+      call row(label, count // "_share", chemistry%figure(count) / chemistry%figure("cells"), "% of cells")
     end subroutine
 
     ! How far the nuclei per H nucleus (of the gas) have drifted apart since the start, when they were the same
