@@ -50,12 +50,17 @@ class NativeBuild:
     @property
     def library(self) -> Path:
         """The shared library."""
-        return self.folder / "libpcs.so"
+        return self.libraries / "libpcs.so"
+
+    @property
+    def libraries(self) -> Path:
+        """Where the libraries lie."""
+        return self.folder / "lib"
 
     def compile_c(self, sources: list[Path], program: Path, flags: tuple[str, ...] = ()) -> Path:
         """Compile strict C99 against pcs.h, link it to libpcs, and return the program."""
         includes = [f"-I{folder}" for folder in self.includes]
-        link = [f"-L{self.folder}", f"-Wl,-rpath,{self.folder}", "-lpcs", "-lm"]
+        link = [f"-L{self.libraries}", f"-Wl,-rpath,{self.libraries}", "-lpcs", "-lm"]
         run(["gcc", "-std=c99", "-O1", *STRICT, *flags, *includes, *sources, "-o", program, *link])
         return program
 
@@ -63,7 +68,12 @@ class NativeBuild:
 def build(*targets: str) -> NativeBuild:
     """Configure and build the targets (pcs, pcs_fortran; none: all); what is up to date is kept."""
     fortran = "ON" if has_fortran() else "OFF"
-    options = ["-DCMAKE_BUILD_TYPE=Release", "-DPCS_WERROR=ON", f"-DPCS_FORTRAN={fortran}"]
+    options = [
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DPCS_WERROR=ON",
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+        f"-DPCS_FORTRAN={fortran}",
+    ]
     chosen = ["--target", *targets] if targets else []
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / ".lock").open("w") as lock:

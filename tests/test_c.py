@@ -121,7 +121,7 @@ def test_header_is_cpp_too(libpcs: NativeBuild, tmp_path: Path) -> None:
     source.write_text('#include "pcs.h"\nint main() { return pcs_abi_version() == PCS_ABI_VERSION ? 0 : 1; }\n')
     program = tmp_path / "header"
     includes = [f"-I{folder}" for folder in libpcs.includes]
-    link = [f"-L{libpcs.folder}", f"-Wl,-rpath,{libpcs.folder}", "-lpcs"]
+    link = [f"-L{libpcs.libraries}", f"-Wl,-rpath,{libpcs.libraries}", "-lpcs"]
     run(["g++", "-std=c++11", *STRICT, *includes, source, "-o", program, *link])
     run([program])
 

@@ -31,7 +31,7 @@ def built() -> native_build.NativeBuild:
 def compile_program(name: str, built: native_build.NativeBuild, folder: Path) -> Path:
     """Compile a test program against the module and link it to libpcs."""
     sources = [HERE / "expect.f90", HERE / f"{name}.f90"]
-    link = [built.folder / "libpcs_fortran.a", f"-L{built.folder}", f"-Wl,-rpath,{built.folder}", "-lpcs"]
+    link = [built.libraries / "libpcs_fortran.a", f"-L{built.libraries}", f"-Wl,-rpath,{built.libraries}", "-lpcs"]
     program = folder / name
     native_build.run(["gfortran", *STRICT, f"-I{built.fortran_modules}", f"-J{folder}", *sources, "-o", program, *link])
     return program

@@ -43,7 +43,7 @@ def test_fortran(tmp_path):
     source.write_text(code)
     native = build("pcs", "pcs_fortran")
     program = tmp_path / "host"
-    link = [f"-L{native.folder}", "-lpcs_fortran", "-lpcs", f"-Wl,-rpath,{native.folder}"]
+    link = [f"-L{native.libraries}", "-lpcs_fortran", "-lpcs", f"-Wl,-rpath,{native.libraries}"]
     run(["gfortran", "-std=f2018", "-Wall", "-Werror", f"-I{native.fortran_modules}", source, "-o", program, *link])
     output = run([program])
     assert 1e-6 < number_after("CO/H =", output) < 1e-4

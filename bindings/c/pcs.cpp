@@ -57,7 +57,7 @@ int guarded(const Body& body) noexcept {
 
 const char* const closed = "the solver handle is null: open it with pcs_open first";
 
-// Shipped models: $PCS_MODEL_PATH, then the installation that this library belongs to, then the source tree.
+// Shipped models: $PCS_MODEL_PATH, then the tree (installed or built) that this library belongs to.
 std::vector<std::string> model_folders() {
     std::vector<std::string> folders;
     if (const char* path = std::getenv("PCS_MODEL_PATH")) {
@@ -77,7 +77,6 @@ std::vector<std::string> model_folders() {
         folders.push_back((std::filesystem::absolute(info.dli_fname).parent_path() / PCS_MODELS_FROM_LIBRARY)
                               .lexically_normal()
                               .string());
-    if (*PCS_MODELS_IN_SOURCE) folders.push_back(PCS_MODELS_IN_SOURCE);
     return folders;
 }
 

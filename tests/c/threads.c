@@ -2,7 +2,9 @@
  * Usage: threads MODEL CELLS */
 #define _POSIX_C_SOURCE 200809L
 #include <fenv.h>
+#ifdef _OPENMP
 #include <omp.h>
+#endif
 #include <pthread.h>
 
 #include "cells.h"
@@ -61,6 +63,7 @@ static void test_threads(void) {
     CHECK(strstr(pcs_last_error(solver), "unknown species 'mine'") != NULL);
 }
 
+#ifdef _OPENMP
 static void test_parallel_region(void) {
     int wrong = 0, grown = 0;
     omp_set_max_active_levels(4); /* nested teams would be possible: the library must not make one */
@@ -74,14 +77,19 @@ static void test_parallel_region(void) {
     CHECK(wrong == 0);
     CHECK(grown == 0);
 }
+#endif
 
 /* The library leaves the host's settings as they are. */
 static void test_host_settings(void) {
     volatile double tiny = 1e-310;
+#ifdef _OPENMP
     omp_set_num_threads(3);
+#endif
     fesetround(FE_TONEAREST);
     CHECK(part_is_right(0, c.cells));
+#ifdef _OPENMP
     CHECK(omp_get_max_threads() == 3);
+#endif
     CHECK(fegetround() == FE_TONEAREST);
     CHECK(tiny / 2 > 0); /* denormal numbers still exist */
 }
@@ -103,7 +111,9 @@ int main(int argc, char** argv) {
         snprintf(value, sizeof value, "%d", threads);
         CHECK(pcs_set_option(solver, "threads", value) == 0);
         test_threads();
+#ifdef _OPENMP
         test_parallel_region();
+#endif
         test_host_settings();
     }
     pcs_close(&solver);

@@ -1,0 +1,31 @@
+"""The package as pip builds and installs it, away from the source tree (long)."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from native_build import ROOT, run
+from test_readme import snippet
+
+pytestmark = pytest.mark.long
+
+
+def test_wheel_serves_a_fresh_environment(tmp_path: Path) -> None:
+    run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / "wheel", ROOT])
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for needed in ("data/models/osu_09_2008.pcs", "data/networks/osu_09_2008.network", "py.typed"):
+        assert f"pychemsurrogate/{needed}" in names
+    assert any(name.startswith("pychemsurrogate/_native") and name.endswith(".so") for name in names)
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "native/"))]
+
+    environment = tmp_path / "venv"
+    run([sys.executable, "-m", "venv", environment])
+    python = environment / "bin" / "python"
+    run([python, "-m", "pip", "install", "-q", wheel])
+    assert "1000 cells" in run([python, "-W", "error", "-c", snippet("python")], cwd=tmp_path)
+    listing = run([environment / "bin" / "pychemsurrogate", "network", "osu_09_2008"], cwd=tmp_path)
+    assert "224 reactions" in listing
