@@ -6,11 +6,19 @@
 
 namespace pcs::PCS_ISA {
 
+#ifdef PCS_GENERATED
+#include "pcs_generated/osu_09_2008.inc"
+#endif
+
 static size_t integrator_bytes(const PlanView& plan) { return layout(plan, nullptr, nullptr); }
 
 static void integrate(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
                       const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
-    Integrator(plan, cells, queue, settings, statistics, workspace).run();
+#ifdef PCS_GENERATED
+    if (Generated<osu_09_2008>::serves(plan))
+        return Integrator<Generated<osu_09_2008>>(plan, cells, queue, settings, statistics, workspace).run();
+#endif
+    Integrator<Tables>(plan, cells, queue, settings, statistics, workspace).run();
 }
 
 static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
