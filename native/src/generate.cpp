@@ -2,8 +2,9 @@
 //
 //   pcs_generate MODEL.pcs NAME > NAME.inc
 //
-// What the table-driven kernels look up is written out here: constant offsets instead of gather lists, sums in registers
-// instead of memory. Every function below emits one kernel; Tables in native/include/pcs/chemistry.hpp is its twin.
+// What the table-driven kernels look up is written out here: constant offsets instead of gather lists, sums in
+// registers instead of memory. Every function below emits one kernel; Tables in native/include/pcs/chemistry.hpp is its
+// twin.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -21,6 +22,19 @@ using pcs::PlanView;
 using Text = std::string;
 
 Text at(const char* array, int index) { return Text(array) + "[" + std::to_string(index) + "]"; }
+// An element of a long array by one of a few pointers into it: offsets of -128..127 vectors fit one byte of an
+// instruction, and these kernels are bound by how fast their code is read.
+constexpr int reach = 256;
+Text near(const char* array, int index) {
+    const int base = index / reach, offset = index - base * reach - reach / 2;
+    return array + std::to_string(base) + "[" + std::to_string(offset) + "]";
+}
+void emit_pointers(const char* type, const char* array, int size) {
+    for (int base = 0; base * reach < size; ++base)
+        std::printf("        %s* %s%d = %s + %d;\n        asm(\"\" : \"+r\"(%s%d));\n", type, array, base, array,
+                    base * reach + reach / 2, array, base);
+}
+
 Text local(const char* name, int index) { return name + std::to_string(index); }
 
 // x[a] * x[b] * ...: what a reaction's rate coefficient is multiplied with.
@@ -61,6 +75,7 @@ Text add(const Text& sum, const Text& term, int count) {
 void emit_rhs(const PlanView& plan, const char* name, bool only_losses) {
     const auto net = net_of(plan);
     std::printf("    static void %s(const Vec* k, const Vec* x, Vec* out) {\n", name);
+    emit_pointers("const Vec", "k", plan.n_rates);
     for (int i = 0; i < plan.n_species; ++i) std::printf("        Vec d%d = {};\n", i);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
@@ -74,7 +89,7 @@ void emit_rhs(const PlanView& plan, const char* name, bool only_losses) {
                 });
             Text sum;
             for (int rate : rates) {
-                std::printf("            const Vec v%d = %s * p;\n", rate, at("k", rate).c_str());
+                std::printf("            const Vec v%d = %s * p;\n", rate, near("k", rate).c_str());
                 sum += (sum.empty() ? "" : " + ") + local("v", rate);
             }
             std::printf("            const Vec v = %s;\n           ", sum.c_str());
@@ -99,7 +114,8 @@ std::pair<Text, int> partial(const PlanView& plan, int slot) {
     slot -= plan.n_rates;
     if (slot < plan.n_pairs) return {at("x", plan.pair_other[slot]), plan.pair_rate[slot]};
     slot -= plan.n_pairs;
-    return {at("x", plan.triple_other[2 * slot]) + " * " + at("x", plan.triple_other[2 * slot + 1]), plan.triple_rate[slot]};
+    return {at("x", plan.triple_other[2 * slot]) + " * " + at("x", plan.triple_other[2 * slot + 1]),
+            plan.triple_rate[slot]};
 }
 
 // An entry of I / (gamma h) - J, terms with the same factor collected.
@@ -108,7 +124,7 @@ Text matrix_entry(const PlanView& plan, int entry, bool diagonal) {
     const auto collect = [&](const std::int32_t* begin, const std::int32_t* list, const char* sign) {
         for (int e = begin[entry]; e < begin[entry + 1]; ++e) {
             const auto [factor, rate] = partial(plan, list[e]);
-            sums[factor] += sign + at("k", rate);
+            sums[factor] += sign + near("k", rate);
         }
     };
     collect(plan.minus_begin, plan.minus, " + ");
@@ -124,35 +140,43 @@ Text matrix_entry(const PlanView& plan, int entry, bool diagonal) {
 // Assembly and LU at once, row by row, the row in local variables: each multiplication loads one number.
 void emit_factorise(const PlanView& plan) {
     std::printf("    static void factorise(const Vec* k, const Vec* x, Vec shift, Vec* M) {\n");
+    emit_pointers("const Vec", "k", plan.n_rates);
+    emit_pointers("Vec", "M", plan.n_entries);
     for (int i = 0; i < plan.n_species; ++i) {
         std::printf("        {\n");
         for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
-            std::printf("            Vec r%d = %s;\n", plan.column[e], matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
+            std::printf("            Vec r%d = %s;\n", plan.column[e],
+                        matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
         for (int e = plan.row_begin[i]; e < plan.diagonal[i]; ++e) {
             const int above = plan.column[e];
-            std::printf("            r%d *= M[%d];\n            M[%d] = r%d;\n", above, plan.diagonal[above], e, above);
+            std::printf("            r%d *= %s;\n            %s = r%d;\n", above,
+                        near("M", plan.diagonal[above]).c_str(), near("M", e).c_str(), above);
             for (int u = plan.diagonal[above] + 1; u < plan.row_begin[above + 1]; ++u)
-                std::printf("            r%d -= r%d * M[%d];\n", plan.column[u], above, u);
+                std::printf("            r%d -= r%d * %s;\n", plan.column[u], above, near("M", u).c_str());
         }
-        std::printf("            M[%d] = 1.0 / r%d;\n", plan.diagonal[i], i);
+        std::printf("            %s = 1.0 / r%d;\n", near("M", plan.diagonal[i]).c_str(), i);
         for (int e = plan.diagonal[i] + 1; e < plan.row_begin[i + 1]; ++e)
-            std::printf("            M[%d] = r%d;\n", e, plan.column[e]);
+            std::printf("            %s = r%d;\n", near("M", e).c_str(), plan.column[e]);
         std::printf("        }\n");
     }
     std::printf("    }\n");
 }
 
+// Column by column, so that no multiplication waits for the one before it; b lives in local variables.
 void emit_solve(const PlanView& plan) {
+    const auto emit_column = [&](int j, bool below) {
+        for (int i = 0; i < plan.n_species; ++i)
+            for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
+                if (plan.column[e] == j && (below ? i > j : i < j))
+                    std::printf("        b%d -= %s * b%d;\n", i, near("M", e).c_str(), j);
+    };
     std::printf("    static void solve(const Vec* M, Vec* b) {\n");
-    for (int i = 0; i < plan.n_species; ++i) {
-        std::printf("        Vec b%d = b[%d];\n", i, i);
-        for (int e = plan.row_begin[i]; e < plan.diagonal[i]; ++e)
-            std::printf("        b%d -= M[%d] * b%d;\n", i, e, plan.column[e]);
-    }
-    for (int i = plan.n_species - 1; i >= 0; --i) {
-        for (int e = plan.diagonal[i] + 1; e < plan.row_begin[i + 1]; ++e)
-            std::printf("        b%d -= M[%d] * b%d;\n", i, e, plan.column[e]);
-        std::printf("        b%d *= M[%d];\n        b[%d] = b%d;\n", i, plan.diagonal[i], i, i);
+    emit_pointers("const Vec", "M", plan.n_entries);
+    for (int i = 0; i < plan.n_species; ++i) std::printf("        Vec b%d = b[%d];\n", i, i);
+    for (int j = 0; j < plan.n_species; ++j) emit_column(j, true);
+    for (int j = plan.n_species - 1; j >= 0; --j) {
+        std::printf("        b%d *= %s;\n        b[%d] = b%d;\n", j, near("M", plan.diagonal[j]).c_str(), j, j);
+        emit_column(j, false);
     }
     std::printf("    }\n");
 }

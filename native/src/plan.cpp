@@ -261,8 +261,8 @@ std::uint64_t Plan::fingerprint() const {
     };
     for (const Group& group : groups_)
         for (std::int32_t value : {group.bodies, group.begin, group.end}) mix(value);
-    for (const auto* list : {&order_, &reactants_, &row_begin_, &column_, &pair_rate_, &pair_other_, &triple_rate_,
-                             &triple_other_})
+    for (const auto* list :
+         {&order_, &reactants_, &row_begin_, &column_, &pair_rate_, &pair_other_, &triple_rate_, &triple_other_})
         mix_all(*list);
     for (const Rows* rows : {&gain_, &loss_, &plus_, &minus_}) mix_all(rows->begin), mix_all(rows->entry);
     return hash;

@@ -11,7 +11,7 @@
 namespace pcs::PCS_ISA {
 
 class Tables {
-public:
+  public:
     // k (rate coefficients, then room for the other partial derivatives) and rate are scratch of W lanes.
     Tables(const PlanView& plan, Vec* k, Vec* rate) : plan_(plan), k_(k), rate_(rate) {}
 
@@ -33,14 +33,14 @@ public:
 
     void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
 
-private:
+  private:
     const PlanView& plan_;
     Vec *k_, *rate_;
 };
 
 template <class Code>
 class Generated {
-public:
+  public:
     Generated(const PlanView&, Vec* k, Vec*) : k_(k) {}
     static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
     void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
@@ -48,7 +48,7 @@ public:
     void factorise(const Vec* x, Vec shift, Vec* M) const { Code::factorise(k_, x, shift, M); }
     void solve(const Vec* M, Vec* b) const { Code::solve(M, b); }
 
-private:
+  private:
     const Vec* k_;
 };
 

@@ -32,6 +32,7 @@ enum class Mode { automatic, surrogate, exact };
 struct Options {
     Mode mode = Mode::automatic;
     bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
+    bool tables_only = false;      // leave the straight-line kernels alone, if there are any
     double rtol = 1e-2, atol = 1e-15;
     int max_steps = 2000, threads = 0, repair = repair_none;
 };
@@ -84,5 +85,8 @@ class Solver {
 // The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
 // Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
 const Kernels& kernels();
+
+// The same for the integrator, which may want another width for the plan's network.
+const Kernels& integrator_kernels(const PlanView& plan);
 
 }  // namespace pcs
