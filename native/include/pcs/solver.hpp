@@ -43,6 +43,13 @@ struct StepRequest {
     const int8_t* mask;  // null: no mask
 };
 
+// The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
+// Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
+const Kernels& kernels();
+
+// The same for the integrator, which may want another width for the plan's network.
+const Kernels& integrator_kernels(const PlanView& plan);
+
 class Solver {
   public:
     explicit Solver(const ModelFile& file);
@@ -59,6 +66,7 @@ class Solver {
     // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
     Report step(const StepRequest& request) const;
 
+    bool has_code() const { return integrator_kernels(plan_.view()).has_code(plan_.view()); }
     bool has_surrogate() const { return surrogate_ != nullptr; }
 
     // The learned step alone, without box and gate, with what every verb made (kernels.hpp): for tests.
@@ -81,12 +89,5 @@ class Solver {
     Options options_;
     int electron_ = -1;
 };
-
-// The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
-// Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
-const Kernels& kernels();
-
-// The same for the integrator, which may want another width for the plan's network.
-const Kernels& integrator_kernels(const PlanView& plan);
 
 }  // namespace pcs
