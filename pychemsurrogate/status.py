@@ -28,6 +28,7 @@ class Status(IntEnum):
     STEP_LIMIT = -2
     NON_FINITE = -3
     UNSUPPORTED = -4
+    NO_EQUILIBRIUM = -5
 
 
 STATUS_MESSAGES: Final[dict[Status, str]] = {
@@ -47,4 +48,5 @@ STATUS_MESSAGES: Final[dict[Status, str]] = {
     Status.STEP_LIMIT: "failed, input unchanged: the integrator's step limit was reached; raise max_steps or shorten dt",
     Status.NON_FINITE: "failed, input unchanged: the solution was not finite; check the cell's state, or shorten dt",
     Status.UNSUPPORTED: "failed, input unchanged: temperature, density or dt is outside what any path supports; see the limits in the documentation",
+    Status.NO_EQUILIBRIUM: "failed, input unchanged: the state still changed after the last round of the search for equilibrium; search with a longer duration or a larger tolerance",
 }
