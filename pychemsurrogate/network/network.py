@@ -274,6 +274,48 @@ class Network:
             *(spelling.get(p, "{}/n_H^" + str(p)).format(name) for name, p in self.symmetry.exponents.items()),
         )
 
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def restricted(
+        self, elements: Sequence[str] | None = None, max_heavy_atoms: int | None = None, name: str | None = None
+    ) -> Network:
+        """The network of the species made of `elements` with at most `max_heavy_atoms` nuclei beside H and He.
+
+        None: no restriction. Closed: species that are not both formed and destroyed, net, are dropped until none is
+        left. Raises NetworkError for elements that the network lacks, and if nothing is left.
+        """
+        unknown = sorted(set(elements or ()) - set(self.elements))
+        if unknown:
+            raise NetworkError(
+                f"network {self.name} has no {', '.join(unknown)}; its elements are {', '.join(self.elements)}"
+            )
+        keep = {
+            s.name
+            for s in self.species
+            if (elements is None or set(s.elements) <= set(elements))
+            and (max_heavy_atoms is None or _heavy_atoms(s) <= max_heavy_atoms)
+        }
+        while True:
+            reactions = [r for r in self.reactions if all(s.name in keep for s in r.reactants + r.products)]
+            formed, destroyed = set(), set()
+            for reaction in reactions:
+                left, right = ([s.name for s in side] for side in (reaction.reactants, reaction.products))
+                formed |= {s for s in right if right.count(s) > left.count(s)}
+                destroyed |= {s for s in left if left.count(s) > right.count(s)}
+            if formed & destroyed == keep:
+                break
+            keep = formed & destroyed
+        read = {condition for r in reactions for condition in r.law.conditions}
+        limits = [f"elements {' '.join(elements)}"] if elements is not None else []
+        limits += [f"at most {max_heavy_atoms} heavy atoms"] if max_heavy_atoms is not None else []
+        return Network(
+            name or self.name,
+            [s for s in self.species if s.name in keep],
+            reactions,
+            [condition for condition in self.conditions if condition in read],
+            [*self.source, f"restricted to a closed network{': ' if limits else ''}{', '.join(limits)}"],
+        )
+
     # --- text -------------------------------------------------------------------------------------------------
 
     def text(self) -> str:
@@ -295,6 +337,10 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {self.n_species} species, {self.n_reactions} reactions>"
+
+
+def _heavy_atoms(species: Species) -> int:
+    return sum(count for element, count in species.elements.items() if element not in ("H", "He"))
 
 
 def _is_formula(species: Species) -> bool:

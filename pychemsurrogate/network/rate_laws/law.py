@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -36,7 +36,7 @@ class RateLaw:
     name: str
     number: int
     parameters: tuple[str, ...]
-    conditions: Mapping[str, int | None]
+    conditions: Mapping[str, int | None] = field(hash=False)
     rate: Callable[[FloatArray, FloatArray, Sequence[FloatArray]], FloatArray]
     latex: Callable[[tuple[float, ...]], str]
     per_hydrogen: bool = False
