@@ -201,7 +201,7 @@ class Network:
     @cached_property
     def _slots(self) -> IntArray:
         """(R, 3): what a rate is k times the product of: species; -1: nothing; -2: n_H (laws per_hydrogen)."""
-        slots = self._tables.reactants.copy()
+        slots: IntArray = self._tables.reactants.copy()
         for number in (law.number for law in RATE_LAWS if law.per_hydrogen):
             slots[self._tables.law == number, 1:] = (-2, -1)
         return slots
@@ -222,7 +222,8 @@ class Network:
 
     def _factors(self, n: FloatArray) -> FloatArray:
         n_H = self._tables.scale_weights @ n
-        return np.append(n, [n_H, 1.0])[self._slots]
+        factors: FloatArray = np.append(n, [n_H, 1.0])[self._slots]
+        return factors
 
     def rhs(self, n: FloatArray, k: FloatArray) -> FloatArray:
         """dn/dt (S,) in cm^-3/s of one cell: n (S,) in cm^-3, k (R,) from rate_coefficients."""

@@ -70,7 +70,7 @@ class Reaction:
     def rate(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """The rate coefficient k in cm^(3(m-1))/s for m reactants.
 
-        temperature [K] and conditions (by name) broadcast together. Raises KeyError if a condition of the law is missing.
+        temperature [K] and conditions (by name) broadcast together. Raises KeyError if a condition is missing.
         """
         t = np.asarray(temperature, dtype=np.float64)
         values = [np.asarray(conditions[name], dtype=np.float64) for name in self.law.conditions]

@@ -37,10 +37,10 @@ struct PlanView {
     int32_t n_species, n_conserved, n_conditions, n_groups;
     int32_t n_rates;  // reactions, each group padded to a multiple of 8 with rates of 0
     const int32_t* order;
-    const double* composition;    // (Q, S) in plan order
+    const double* composition;           // (Q, S) in plan order
     const int32_t *holds_begin, *holds;  // its entries that are not 0, species by species: what a species holds ...
     const double* holds_count;           // ... and how much of it
-    const double* scale_weights;  // (S)
+    const double* scale_weights;         // (S)
     const Group* groups;
     const double* parameters;  // (n_parameters, n_rates)
     const int32_t* reactants;  // (n_rates, 3)

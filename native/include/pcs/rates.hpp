@@ -24,9 +24,7 @@ inline Vec cosmic_ray(const Vec* p, Vec zeta) { return p[0] * zeta; }
 inline Vec clamped(const Vec* p, Vec T) { return min(max(T, p[3]), p[4]); }
 inline Vec within(const Vec* p, Vec T, Vec rate) { return (p[5] <= T) & (T < p[6]) ? rate : Vec{}; }
 
-inline Vec arrhenius_range(const Vec* p, Vec T) {
-    return within(p, T, arrhenius(p, temperature_of(clamped(p, T))));
-}
+inline Vec arrhenius_range(const Vec* p, Vec T) { return within(p, T, arrhenius(p, temperature_of(clamped(p, T)))); }
 
 // k = alpha beta (0.62 + 0.4767 s) with s = gamma (300 K / T)^(1/2).
 inline Vec ionpol1(const Vec* p, Vec T) {

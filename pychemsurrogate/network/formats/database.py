@@ -6,6 +6,7 @@ import gzip
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
@@ -41,14 +42,16 @@ def rate_pieces(pieces: Sequence[Piece], outside: Outside) -> list[tuple[RateLaw
     if outside not in ("clamp", "extrapolate", "zero"):
         raise NetworkError(f'outside is "{outside}": it must be clamp, extrapolate or zero')
     ordered = sorted(dict.fromkeys(pieces), key=lambda piece: (piece.low, piece.high))
-    edges = [math.sqrt(max(a.high, 0.0) * max(b.low, 0.0)) for a, b in zip(ordered, ordered[1:], strict=False)]
-    if any(piece.low > piece.high for piece in ordered) or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+    edges = [math.sqrt(max(a.high, 0.0) * max(b.low, 0.0)) for a, b in pairwise(ordered)]
+    if any(piece.low > piece.high for piece in ordered) or any(a >= b for a, b in pairwise(edges)):
         raise NetworkError("the temperature ranges are empty or lie within each other")
     # A rate of 0 outside must still hold at the end of the range itself.
-    first, last = (ordered[0].low, math.nextafter(ordered[-1].high, math.inf)) if outside == "zero" else (0.0, NO_LIMIT_K)
+    first, last = (
+        (ordered[0].low, math.nextafter(ordered[-1].high, math.inf)) if outside == "zero" else (0.0, NO_LIMIT_K)
+    )
     bounds = [first, *edges, last]
     result: list[tuple[RateLaw, tuple[float, ...]]] = []
-    for piece, begin, end in zip(ordered, bounds, bounds[1:], strict=False):
+    for piece, (begin, end) in zip(ordered, pairwise(bounds), strict=True):
         limits = (0.0, NO_LIMIT_K) if outside == "extrapolate" else (piece.low, piece.high)
         result.append((piece.law, (*piece.coefficients, *limits, begin, end)))
     return result
@@ -110,7 +113,9 @@ class Collector:
         if h2_formation is not None:
             alpha = h2_formation * math.sqrt(300.0 / 100.0)
             self.add(0, ("H", "H"), ("H2",), [(GRAIN, (alpha, 0.5))])
-            lines.append(f"H2 formation on grains: R = {h2_formation:g} cm^3/s (T / 100 K)^0.5, Jura 1975, ApJ 197, 575")
+            lines.append(
+                f"H2 formation on grains: R = {h2_formation:g} cm^3/s (T / 100 K)^0.5, Jura 1975, ApJ 197, 575"
+            )
         read = {condition for r in self.reactions for condition in r.law.conditions}
         conditions = [condition for condition in ("zeta", "A_V", "G0") if condition in read]
         return Network(name, list(self.species.values()), self.reactions, conditions, lines)
@@ -127,8 +132,7 @@ def arrhenius_rates(pieces: Sequence[Piece], outside: Outside) -> list[tuple[Rat
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Line numbers and lines of a text file, gzip-compressed if its name ends with .gz; empty lines are left out."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield number, line.rstrip("\r\n")

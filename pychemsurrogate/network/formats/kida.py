@@ -1,7 +1,7 @@
 """KIDA network files, such as kida.uva.2024 (Wakelam et al. 2024, A&A 689, A63; formulas: 2012, ApJS 199, 21).
 
-Fixed width: three reactants of 11 characters, from column 35 on five products of 11; then, separated by blanks, A, B, C,
-two uncertainties and their kind, reaction type, T_min, T_max, formula, number, and two columns that are not read.
+Fixed width: three reactants of 11 characters, from column 35 on five products of 11; then, separated by blanks, A, B,
+C, two uncertainties and their kind, reaction type, T_min, T_max, formula, number, and two columns that are not read.
 Rows of one number are pieces of one rate; rows of different numbers add up. Lines that begin with ! are comments.
 """
 
@@ -87,7 +87,9 @@ def read(
             piece = Piece(_FORMULAS[formula], coefficients, low, high)
             several.setdefault((identity, left, right), []).append((number, piece))
         else:
-            raise NetworkError(f"{path}:{number}: formula {formula} of type {kind} is not known; the formulas are 0 to 5")
+            raise NetworkError(
+                f"{path}:{number}: formula {formula} of type {kind} is not known; the formulas are 0 to 5"
+            )
     for (_, left, right), rows in several.items():
         first = rows[0][0]
         try:

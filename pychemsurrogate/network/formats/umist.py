@@ -1,7 +1,8 @@
 """UMIST rate files, RATE12 and RATE22 (Millar et al. 2024, A&A 682, A109; McElroy et al. 2013, A&A 550, A36).
 
-One reaction a line, fields separated by colons (quoted ones may hold colons): number, type, two reactants, four products,
-number of temperature ranges; then, range by range, alpha, beta, gamma, T_min, T_max, source, accuracy, DOI, reference.
+One reaction a line, fields separated by colons (quoted ones may hold colons): number, type, two reactants, four
+products, number of temperature ranges; then, range by range, alpha, beta, gamma, T_min, T_max, source, accuracy, DOI,
+reference.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pychemsurrogate.network.network import Network
 from pychemsurrogate.network.rate_laws import ARRHENIUS_RANGE, COSMIC_RAY, COSMIC_RAY_RANGE, PHOTO, RateLaw
 from pychemsurrogate.network.species import NetworkError
 
-# The cosmic-ray ionisation rate of the tabulated rates, 1/s (McElroy et al. 2013, sec. 2.1).
+# The cosmic-ray ionisation rate of the tabulated rates, 1/s (McElroy et al. 2013).
 ZETA_0: Final = 1.36e-17
 
 _PSEUDO_SPECIES: Final = {"CRP", "CRPHOT", "PHOTON"}

@@ -1,6 +1,6 @@
 """Modified Arrhenius law with a temperature range: k = alpha (T / 300 K)^beta exp(-gamma / T) at the clamped T.
 
-The ranges of the databases (McElroy et al. 2013, A&A 550 A36, sec. 2.1; Wakelam et al. 2012, ApJS 199 21).
+The ranges of the databases (McElroy et al. 2013, A&A 550 A36; Wakelam et al. 2012, ApJS 199 21).
 alpha in cm^(3(m-1))/s for m reactants, beta dimensionless, gamma and the range (temperature_range.py) in K.
 """
 

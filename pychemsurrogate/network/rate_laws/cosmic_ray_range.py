@@ -1,6 +1,6 @@
-"""Cosmic-ray-induced rates that depend on the temperature: k = zeta alpha (T / 300 K)^beta exp(-gamma / T) at the clamped T.
+"""Cosmic-ray-induced rates that depend on T: k = zeta alpha (T / 300 K)^beta exp(-gamma / T) at the clamped T.
 
-UMIST's form for photons that cosmic rays induce (McElroy et al. 2013, A&A 550 A36, eq. 3), its efficiency and albedo in
+UMIST's form for photons that cosmic rays induce (McElroy et al. 2013, A&A 550 A36), its efficiency and albedo in
 alpha. zeta: cosmic-ray ionisation rate per H2 molecule, 1/s; gamma and the range (temperature_range.py) in K.
 """
 

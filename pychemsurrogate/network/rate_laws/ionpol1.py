@@ -1,8 +1,8 @@
-"""Ion-polar law, KIDA's formula 4 (ionpol1), at T clamped to its range:
+"""Ion-polar law, KIDA's formula 4 (ionpol1), at T clamped to its range.
 
 k = alpha beta (0.62 + 0.4767 gamma sqrt(300 K / T))
 
-Su & Chesnavich's capture rate as Wakelam et al. 2012, ApJS 199 21, eq. 2 write it. alpha: branching ratio; beta: the
+Su & Chesnavich's capture rate as Wakelam et al. 2012, ApJS 199 21 write it. alpha: branching ratio; beta: the
 Langevin rate in cm^3/s; gamma: the dipole parameter; the range (temperature_range.py) in K.
 """
 

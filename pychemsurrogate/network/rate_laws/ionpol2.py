@@ -1,8 +1,8 @@
-"""Ion-polar law, KIDA's formula 5 (ionpol2), at T clamped to its range:
+"""Ion-polar law, KIDA's formula 5 (ionpol2), at T clamped to its range.
 
 k = alpha beta (1 + 0.0967 gamma sqrt(300 K / T) + gamma^2 300 K / (10.526 T))
 
-Su & Chesnavich's capture rate as Wakelam et al. 2012, ApJS 199 21, eq. 3 write it. alpha: branching ratio; beta: the
+Su & Chesnavich's capture rate as Wakelam et al. 2012, ApJS 199 21 write it. alpha: branching ratio; beta: the
 Langevin rate in cm^3/s; gamma: the dipole parameter; the range (temperature_range.py) in K.
 """
 

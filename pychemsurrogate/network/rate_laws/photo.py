@@ -1,4 +1,4 @@
-"""Photo-reactions in dusty gas: k = alpha G0 exp(-gamma A_V), in 1/s (McElroy et al. 2013, A&A 550 A36, eq. 4).
+"""Photo-reactions in dusty gas: k = alpha G0 exp(-gamma A_V), in 1/s (McElroy et al. 2013, A&A 550 A36).
 
 alpha: the rate in the unshielded standard field of the network's source, 1/s; G0: the field in units of that one;
 A_V: visual extinction towards the source of the radiation, mag. No self-shielding.
