@@ -151,6 +151,7 @@ PYBIND11_MODULE(_native, m) {
         .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
              "Advance n (cells, species) [cm^-3] in place; fill status (cells,) and return the report.")
+        .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def_property_readonly("has_surrogate", &pcs::Solver::has_surrogate)
         .def("trace", &trace, py::arg("n"), py::arg("dt"), py::arg("temperature"), py::arg("conditions"),
              "The learned step without box and gate, verb by verb: {verb: (cells, width)}; states in n / n_H.")

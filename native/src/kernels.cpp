@@ -6,11 +6,27 @@
 
 namespace pcs::PCS_ISA {
 
+#ifdef PCS_GENERATED
+#include "pcs_generated/osu_09_2008.inc"
+#endif
+
+static bool has_code([[maybe_unused]] const PlanView& plan) {
+#ifdef PCS_GENERATED
+    return Generated<osu_09_2008>::serves(plan);
+#else
+    return false;
+#endif
+}
+
 static size_t integrator_bytes(const PlanView& plan) { return layout(plan, nullptr, nullptr); }
 
 static void integrate(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
                       const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
-    Integrator(plan, cells, queue, settings, statistics, workspace).run();
+#ifdef PCS_GENERATED
+    if (has_code(plan) && !settings.tables_only)
+        return Integrator<Generated<osu_09_2008>>(plan, cells, queue, settings, statistics, workspace).run();
+#endif
+    Integrator<Tables>(plan, cells, queue, settings, statistics, workspace).run();
 }
 
 static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
@@ -44,8 +60,8 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
 #define PCS_TEXT(a) PCS_TEXT_(a)
 
 const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
-    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),  PCS_ISA::W,       PCS_ISA::integrator_bytes,
-                                     PCS_ISA::integrate, PCS_ISA::block,   PCS_ISA::surrogate_bytes,
-                                     PCS_ISA::advance,   PCS_ISA::cell_rhs};
+    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
+                                     PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
+                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::cell_rhs};
     return kernels;
 }

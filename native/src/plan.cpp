@@ -291,8 +291,28 @@ void Plan::gather_lu() {
         }
 }
 
+// FNV-1a over the structure: what generated kernels depend on.
+std::uint64_t Plan::fingerprint() const {
+    std::uint64_t hash = 14695981039346656037u;
+    const auto mix = [&hash](std::int64_t value) {
+        for (int byte = 0; byte < 8; ++byte) hash = (hash ^ ((value >> 8 * byte) & 255)) * 1099511628211u;
+    };
+    const auto mix_all = [&](const std::vector<std::int32_t>& list) {
+        mix(static_cast<std::int64_t>(list.size()));
+        for (std::int32_t value : list) mix(value);
+    };
+    for (const Group& group : groups_)
+        for (std::int32_t value : {group.bodies, group.begin, group.end}) mix(value);
+    for (const auto* list :
+         {&order_, &reactants_, &row_begin_, &column_, &pair_rate_, &pair_other_, &triple_rate_, &triple_other_})
+        mix_all(*list);
+    for (const Rows* rows : {&gain_, &loss_, &plus_, &minus_}) mix_all(rows->begin), mix_all(rows->entry);
+    return hash;
+}
+
 void Plan::publish() {
     PlanView& v = view_;
+    v.fingerprint = fingerprint();
     v.n_species = n_species_;
     v.n_conserved = n_conserved_;
     v.n_groups = static_cast<std::int32_t>(groups_.size());

@@ -172,20 +172,18 @@ class Outcome:
     """What the surrogate makes of B pairs.
 
     error, error_traces: the cell's error [dex] over x > X_MIN and over x > 1e-13, (B) f64; predicted: log10 of the
-    former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32; x: the
-    new state (B, S) f64.
+    former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32.
     """
 
     error: NDArray[np.float64]
     error_traces: NDArray[np.float64]
     predicted: NDArray[np.float64]
     head_inputs: Tensor
-    x: NDArray[np.float64]
 
 
 def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
     """The whole learned step, conservation included, on every pair, without the gate."""
-    errors, traces, predicted, inputs, states = [], [], [], [], []
+    errors, traces, predicted, inputs = [], [], [], []
     for first in range(0, len(pairs), _CHUNK):
         part = pairs.where(np.arange(first, min(first + _CHUNK, len(pairs))))
         step = step_of(part, network)
@@ -200,13 +198,11 @@ def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
         x = moved.numpy()
         errors.append(cell_error(x, truth, X_MIN))
         traces.append(cell_error(x, truth, 1e-13))
-        states.append(x)
     return Outcome(
         np.concatenate(errors),
         np.concatenate(traces),
         np.concatenate(predicted),
         torch.cat(inputs),
-        np.concatenate(states),
     )
 
 

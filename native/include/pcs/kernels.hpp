@@ -1,6 +1,7 @@
 // What the units compiled for an instruction set offer, in plain pointers. SPDX-License-Identifier: BSD-3-Clause
 //
-// One table of functions for SSE2, AVX2 and AVX-512 each; dispatch.cpp chooses once. Nothing here allocates or throws.
+// One table of functions for SSE2, AVX2 and AVX-512 each (the last in two widths); dispatch.cpp chooses. Nothing here
+// allocates or throws.
 #pragma once
 
 #include <stddef.h>
@@ -41,7 +42,8 @@ struct IntegratorSettings {
     double first_step;    // the first step is first_step / |dx/dt|, in the norm of the tolerances, ...
     double small_change;  // ... or the whole dt if the expected change is below this many tolerances
     int32_t max_steps;
-    int8_t success;  // the status of a solved cell; 0 keeps what stands there
+    bool tables_only;  // no straight-line kernels
+    int8_t success;    // the status of a solved cell; 0 keeps what stands there
 };
 
 struct IntegratorStatistics {
@@ -65,7 +67,8 @@ struct SurrogateTrace {
 
 struct Kernels {
     const char* name;
-    int32_t width;  // cells in a vector of doubles
+    int32_t width;                      // cells in a vector of doubles
+    bool (*has_code)(const PlanView&);  // whether straight-line code serves this plan, instead of its tables
     size_t (*integrator_bytes)(const PlanView&);
     void (*integrate)(const PlanView&, const CellArrays&, const CellQueue&, const IntegratorSettings&,
                       IntegratorStatistics&, void* workspace);
@@ -81,5 +84,6 @@ struct Kernels {
 const Kernels& kernels_sse2();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+const Kernels& kernels_avx512narrow();
 
 }  // namespace pcs

@@ -28,6 +28,7 @@ class Plan {
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
     void gather_lu();
+    std::uint64_t fingerprint() const;
     void publish();
 
     int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0;

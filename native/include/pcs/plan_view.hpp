@@ -34,6 +34,7 @@ struct Group {
 };
 
 struct PlanView {
+    uint64_t fingerprint;  // of all that follows but the rate parameters: equal plans, equal kernels
     int32_t n_species, n_conserved, n_conditions, n_groups;
     int32_t n_rates;  // reactions, each group padded to a multiple of 8 with rates of 0
     const int32_t* order;

@@ -6,10 +6,9 @@
 #pragma once
 
 #include "pcs/cells.hpp"
+#include "pcs/chemistry.hpp"
 #include "pcs/conserve.hpp"
-#include "pcs/jacobian.hpp"
 #include "pcs/rates.hpp"
-#include "pcs/sparse_lu.hpp"
 
 namespace pcs::PCS_ISA {
 
@@ -60,31 +59,39 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     return used;
 }
 
-// One step of size h from w.x: w.x_new, and the error estimate in w.K[5]. w.f holds f(w.x) and w.k the partials.
-inline void rodas4_step(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
-    const int S = plan.n_species;
-    const Vec inverse_h = 1.0 / h;
-    implicit_matrix(plan, w.k, inverse_h / rodas4::gamma, w.M);
-    factorise(plan, w.M);
-    for (int stage = 0; stage < rodas4::stages; ++stage) {
-        Vec* K = w.K[stage];
-        if (stage == 0) {
-            for (int i = 0; i < S; ++i) K[i] = w.f[i];
-        } else {
-            for (int i = 0; i < S; ++i) {
-                Vec start = w.x[i];
-                for (int j = 0; j < stage; ++j) start += rodas4::a[stage][j] * w.K[j][i];
-                w.x_new[i] = start;
-            }
-            rhs(plan, w.k, w.x_new, w.rate, K);
-            for (int i = 0; i < S; ++i) {
-                Vec sum = {};
-                for (int j = 0; j < stage; ++j) sum += rodas4::c[stage][j] * w.K[j][i];
-                K[i] += inverse_h * sum;
-            }
+// K of one stage: factors of I / (gamma h) - J are in w.M.
+template <int stage, class Chemistry>
+inline void rodas4_stage(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec inverse_h) {
+    Vec* K = w.K[stage];
+    if constexpr (stage == 0) {
+        for (int i = 0; i < S; ++i) K[i] = w.f[i];
+    } else {
+        for (int i = 0; i < S; ++i) {
+            Vec start = w.x[i];
+            for (int j = 0; j < stage; ++j) start += rodas4::a[stage][j] * w.K[j][i];
+            w.x_new[i] = start;
         }
-        solve(plan, w.M, K);
+        chemistry.rhs(w.x_new, K);
+        for (int i = 0; i < S; ++i) {
+            Vec sum = {};
+            for (int j = 0; j < stage; ++j) sum += rodas4::c[stage][j] * w.K[j][i];
+            K[i] += inverse_h * sum;
+        }
     }
+    chemistry.solve(w.M, K);
+}
+
+// One step of size h from w.x, where w.f holds f(w.x): w.x_new, and the error estimate in w.K[5].
+template <class Chemistry>
+inline void rodas4_step(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec h) {
+    const Vec inverse_h = 1.0 / h;
+    chemistry.factorise(w.x, inverse_h / rodas4::gamma, w.M);
+    rodas4_stage<0>(chemistry, S, w, inverse_h);
+    rodas4_stage<1>(chemistry, S, w, inverse_h);
+    rodas4_stage<2>(chemistry, S, w, inverse_h);
+    rodas4_stage<3>(chemistry, S, w, inverse_h);
+    rodas4_stage<4>(chemistry, S, w, inverse_h);
+    rodas4_stage<5>(chemistry, S, w, inverse_h);
     for (int i = 0; i < S; ++i) w.x_new[i] += w.K[5][i];
 }
 
@@ -98,6 +105,7 @@ inline Vec weighted_norm(int S, const Vec* v, const Vec* x, const Vec* y, double
     return sqrt(sum / S);
 }
 
+template <class Chemistry>
 class Integrator {
   public:
     Integrator(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
@@ -107,14 +115,14 @@ class Integrator {
     }
 
     void run() {
+        const Chemistry chemistry(plan, w.k, w.rate);
         for (int l = 0; l < W; ++l) vacate(l);
         refill();
         while (n_active > 0) {
-            rhs(plan, w.k, w.x, w.rate, w.f);
-            partials(plan, w.x, w.k);
-            if (any(fresh)) choose_first_step();
+            chemistry.rhs(w.x, w.f);
+            if (any(fresh)) choose_first_step(chemistry);
             h = min(h, dt - t);
-            rodas4_step(plan, w, h);
+            rodas4_step(chemistry, plan.n_species, w, h);
             control();
             refill();
         }
@@ -124,11 +132,10 @@ class Integrator {
   private:
     // h0: the whole dt where a diagonal implicit Euler step (change = f / (1/dt + L)) says that little will happen, as
     // in most calls of a hydro code; else from the initial rate of change. An unfit guess costs a rejected step.
-    void choose_first_step() {
-        for (int i = 0; i < plan.n_species; ++i) {
-            const Vec loss = gather_sum(w.rate, plan.loss, plan.loss_begin[i], plan.loss_begin[i + 1]);
-            w.x_new[i] = w.f[i] / (1.0 / dt + loss / (w.x[i] + settings.atol));
-        }
+    void choose_first_step(const Chemistry& chemistry) {
+        chemistry.loss(w.x, w.x_new);
+        for (int i = 0; i < plan.n_species; ++i)
+            w.x_new[i] = w.f[i] / (1.0 / dt + w.x_new[i] / (w.x[i] + settings.atol));
         const Vec change = weighted_norm(plan.n_species, w.x_new, w.x, w.x, settings.rtol, settings.atol);
         const Vec rate = weighted_norm(plan.n_species, w.f, w.x, w.x, settings.rtol, settings.atol);
         const Vec cautious = min(settings.first_step / max(rate, broadcast(1e-300)), dt);

@@ -8,8 +8,13 @@
 #include <stdint.h>
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#ifdef PCS_NARROW  // 256 bits, but twice the registers of AVX2: what straight-line kernels like best
+#define PCS_ISA avx512narrow
+#define PCS_WIDTH 4
+#else
 #define PCS_ISA avx512
 #define PCS_WIDTH 8
+#endif
 #elif defined(__AVX2__) && defined(__FMA__)
 #define PCS_ISA avx2
 #define PCS_WIDTH 4

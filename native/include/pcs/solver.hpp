@@ -32,6 +32,7 @@ enum class Mode { automatic, surrogate, exact };
 struct Options {
     Mode mode = Mode::automatic;
     bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
+    bool tables_only = false;      // leave the straight-line kernels alone, if there are any
     double rtol = 1e-2, atol = 1e-15;
     int max_steps = 2000, threads = 0, repair = repair_none;
 };
@@ -41,6 +42,13 @@ struct StepRequest {
     CellArrays cells;
     const int8_t* mask;  // null: no mask
 };
+
+// The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
+// Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
+const Kernels& kernels();
+
+// The same for the integrator, which may want another width for the plan's network.
+const Kernels& integrator_kernels(const PlanView& plan);
 
 class Solver {
   public:
@@ -58,6 +66,7 @@ class Solver {
     // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
     Report step(const StepRequest& request) const;
 
+    bool has_code() const { return integrator_kernels(plan_.view()).has_code(plan_.view()); }
     bool has_surrogate() const { return surrogate_ != nullptr; }
 
     // The learned step alone, without box and gate, with what every verb made (kernels.hpp): for tests.
@@ -80,9 +89,5 @@ class Solver {
     Options options_;
     int electron_ = -1;
 };
-
-// The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
-// Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
-const Kernels& kernels();
 
 }  // namespace pcs

@@ -1,0 +1,55 @@
+// A network's kernels, as the integrator sees them. SPDX-License-Identifier: BSD-3-Clause
+//
+// Tables serves any network from the plan's gather lists. Generated<Code> serves one network by straight-line code that
+// native/src/generate.cpp has written; both offer the same functions.
+#pragma once
+
+#include "pcs/jacobian.hpp"
+#include "pcs/rhs.hpp"
+#include "pcs/sparse_lu.hpp"
+
+namespace pcs::PCS_ISA {
+
+class Tables {
+  public:
+    // k (rate coefficients, then room for the other partial derivatives) and rate are scratch of W lanes.
+    Tables(const PlanView& plan, Vec* k, Vec* rate) : plan_(plan), k_(k), rate_(rate) {}
+
+    // dxdt (species) at x.
+    void rhs(const Vec* x, Vec* dxdt) const { pcs::PCS_ISA::rhs(plan_, k_, x, rate_, dxdt); }
+
+    // What every species loses per second; call it after rhs at the same x.
+    void loss(const Vec*, Vec* loss) const {
+        for (int i = 0; i < plan_.n_species; ++i)
+            loss[i] = gather_sum(rate_, plan_.loss, plan_.loss_begin[i], plan_.loss_begin[i + 1]);
+    }
+
+    // M becomes the factors of I * shift - J(x).
+    void factorise(const Vec* x, Vec shift, Vec* M) const {
+        partials(plan_, x, k_);
+        implicit_matrix(plan_, k_, shift, M);
+        pcs::PCS_ISA::factorise(plan_, M);
+    }
+
+    void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
+
+  private:
+    const PlanView& plan_;
+    Vec *k_, *rate_;
+};
+
+template <class Code>
+class Generated {
+  public:
+    Generated(const PlanView&, Vec* k, Vec*) : k_(k) {}
+    static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
+    void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
+    void loss(const Vec* x, Vec* loss) const { Code::loss(k_, x, loss); }
+    void factorise(const Vec* x, Vec shift, Vec* M) const { Code::factorise(k_, x, shift, M); }
+    void solve(const Vec* M, Vec* b) const { Code::solve(M, b); }
+
+  private:
+    const Vec* k_;
+};
+
+}  // namespace pcs::PCS_ISA

@@ -1,0 +1,206 @@
+// Straight-line kernels for one network: prints C++ for the plan of a model file. SPDX-License-Identifier: BSD-3-Clause
+//
+//   pcs_generate MODEL.pcs NAME > NAME.inc
+//
+// What the table-driven kernels look up is written out here: constant offsets instead of gather lists, sums in
+// registers instead of memory. Every function below emits one kernel; Tables in native/include/pcs/chemistry.hpp is its
+// twin.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "pcs/error.hpp"
+#include "pcs/model_file.hpp"
+#include "pcs/plan.hpp"
+
+namespace {
+
+using pcs::Group;
+using pcs::PlanView;
+using Text = std::string;
+
+Text at(const char* array, int index) { return Text(array) + "[" + std::to_string(index) + "]"; }
+// An element of a long array by one of a few pointers into it: offsets of -128..127 vectors fit one byte of an
+// instruction, and these kernels are bound by how fast their code is read.
+constexpr int reach = 256;
+Text near(const char* array, int index) {
+    const int base = index / reach, offset = index - base * reach - reach / 2;
+    return array + std::to_string(base) + "[" + std::to_string(offset) + "]";
+}
+void emit_pointers(const char* type, const char* array, int size) {
+    for (int base = 0; base * reach < size; ++base)
+        std::printf("        %s* %s%d = %s + %d;\n        asm(\"\" : \"+r\"(%s%d));\n", type, array, base, array,
+                    base * reach + reach / 2, array, base);
+}
+
+Text local(const char* name, int index) { return name + std::to_string(index); }
+
+// x[a] * x[b] * ...: what a reaction's rate coefficient is multiplied with.
+Text reactants(const PlanView& plan, int rate, int bodies) {
+    Text product;
+    for (int b = 0; b < bodies; ++b) product += (b ? " * " : "") + at("x", plan.reactants[3 * rate + b]);
+    return product;
+}
+
+// Branches: reactions of one group with the same reactants, which share their product.
+std::map<std::vector<int>, std::vector<int>> branches_of(const PlanView& plan, const Group& group) {
+    std::map<std::vector<int>, std::vector<int>> branches;
+    for (int rate = group.begin; rate < group.end; ++rate) {
+        std::vector<int> key(plan.reactants + 3 * rate, plan.reactants + 3 * rate + group.bodies);
+        std::sort(key.begin(), key.end());
+        branches[key].push_back(rate);
+    }
+    return branches;
+}
+
+// How often every rate enters d(species)/dt: gains minus losses.
+std::vector<std::map<int, int>> net_of(const PlanView& plan) {
+    std::vector<std::map<int, int>> net(plan.n_rates);
+    for (int i = 0; i < plan.n_species; ++i) {
+        for (int e = plan.gain_begin[i]; e < plan.gain_begin[i + 1]; ++e) ++net[plan.gain[e]][i];
+        for (int e = plan.loss_begin[i]; e < plan.loss_begin[i + 1]; ++e) --net[plan.loss[e]][i];
+    }
+    return net;
+}
+
+Text add(const Text& sum, const Text& term, int count) {
+    Text line;
+    for (int k = 0; k < std::abs(count); ++k) line += " " + sum + (count > 0 ? " += " : " -= ") + term + ";";
+    return line;
+}
+
+// dxdt = production - loss; `only_losses` gives the loss alone, as a positive number.
+void emit_rhs(const PlanView& plan, const char* name, bool only_losses) {
+    const auto net = net_of(plan);
+    std::printf("    static void %s(const Vec* k, const Vec* x, Vec* out) {\n", name);
+    emit_pointers("const Vec", "k", plan.n_rates);
+    for (int i = 0; i < plan.n_species; ++i) std::printf("        Vec d%d = {};\n", i);
+    for (int g = 0; g < plan.n_groups; ++g) {
+        const Group& group = plan.groups[g];
+        for (const auto& [key, rates] : branches_of(plan, group)) {
+            std::printf("        {\n            const Vec p = %s;\n", reactants(plan, rates[0], group.bodies).c_str());
+            std::map<int, int> common = net[rates[0]];  // what all branches do alike is done with their sum
+            for (int rate : rates)
+                std::erase_if(common, [&](const auto& item) {
+                    const auto found = net[rate].find(item.first);
+                    return found == net[rate].end() || found->second != item.second;
+                });
+            Text sum;
+            for (int rate : rates) {
+                std::printf("            const Vec v%d = %s * p;\n", rate, near("k", rate).c_str());
+                sum += (sum.empty() ? "" : " + ") + local("v", rate);
+            }
+            std::printf("            const Vec v = %s;\n           ", sum.c_str());
+            const auto emit = [&](int species, const Text& term, int count) {
+                if (only_losses) count = std::max(-count, 0);
+                std::printf("%s", add(local("d", species), term, count).c_str());
+            };
+            for (const auto& [species, count] : common) emit(species, "v", count);
+            for (int rate : rates)
+                for (const auto& [species, count] : net[rate])
+                    if (!common.contains(species)) emit(species, local("v", rate), count);
+            std::printf("\n            (void)v;\n        }\n");
+        }
+    }
+    for (int i = 0; i < plan.n_species; ++i) std::printf("        out[%d] = d%d;\n", i, i);
+    std::printf("    }\n");
+}
+
+// The factor of k in a slot of the partial derivatives ("" for none), and which k.
+std::pair<Text, int> partial(const PlanView& plan, int slot) {
+    if (slot < plan.n_rates) return {"", slot};
+    slot -= plan.n_rates;
+    if (slot < plan.n_pairs) return {at("x", plan.pair_other[slot]), plan.pair_rate[slot]};
+    slot -= plan.n_pairs;
+    return {at("x", plan.triple_other[2 * slot]) + " * " + at("x", plan.triple_other[2 * slot + 1]),
+            plan.triple_rate[slot]};
+}
+
+// An entry of I / (gamma h) - J, terms with the same factor collected.
+Text matrix_entry(const PlanView& plan, int entry, bool diagonal) {
+    std::map<Text, Text> sums;
+    const auto collect = [&](const std::int32_t* begin, const std::int32_t* list, const char* sign) {
+        for (int e = begin[entry]; e < begin[entry + 1]; ++e) {
+            const auto [factor, rate] = partial(plan, list[e]);
+            sums[factor] += sign + near("k", rate);
+        }
+    };
+    collect(plan.minus_begin, plan.minus, " + ");
+    collect(plan.plus_begin, plan.plus, " - ");
+    Text value = diagonal ? "shift" : "";
+    for (const auto& [factor, sum] : sums) {
+        const Text term = sum.substr(sum.starts_with(" + ") ? 3 : 0);
+        value += (value.empty() ? "" : " + ") + (factor.empty() ? "(" + term + ")" : factor + " * (" + term + ")");
+    }
+    return value.empty() ? "Vec{}" : value;
+}
+
+// Assembly and LU at once, row by row, the row in local variables: each multiplication loads one number.
+void emit_factorise(const PlanView& plan) {
+    std::printf("    static void factorise(const Vec* k, const Vec* x, Vec shift, Vec* M) {\n");
+    emit_pointers("const Vec", "k", plan.n_rates);
+    emit_pointers("Vec", "M", plan.n_entries);
+    for (int i = 0; i < plan.n_species; ++i) {
+        std::printf("        {\n");
+        for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
+            std::printf("            Vec r%d = %s;\n", plan.column[e],
+                        matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
+        for (int e = plan.row_begin[i]; e < plan.diagonal[i]; ++e) {
+            const int above = plan.column[e];
+            std::printf("            r%d *= %s;\n            %s = r%d;\n", above,
+                        near("M", plan.diagonal[above]).c_str(), near("M", e).c_str(), above);
+            for (int u = plan.diagonal[above] + 1; u < plan.row_begin[above + 1]; ++u)
+                std::printf("            r%d -= r%d * %s;\n", plan.column[u], above, near("M", u).c_str());
+        }
+        std::printf("            %s = 1.0 / r%d;\n", near("M", plan.diagonal[i]).c_str(), i);
+        for (int e = plan.diagonal[i] + 1; e < plan.row_begin[i + 1]; ++e)
+            std::printf("            %s = r%d;\n", near("M", e).c_str(), plan.column[e]);
+        std::printf("        }\n");
+    }
+    std::printf("    }\n");
+}
+
+// Column by column, so that no multiplication waits for the one before it; b lives in local variables.
+void emit_solve(const PlanView& plan) {
+    const auto emit_column = [&](int j, bool below) {
+        for (int i = 0; i < plan.n_species; ++i)
+            for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
+                if (plan.column[e] == j && (below ? i > j : i < j))
+                    std::printf("        b%d -= %s * b%d;\n", i, near("M", e).c_str(), j);
+    };
+    std::printf("    static void solve(const Vec* M, Vec* b) {\n");
+    emit_pointers("const Vec", "M", plan.n_entries);
+    for (int i = 0; i < plan.n_species; ++i) std::printf("        Vec b%d = b[%d];\n", i, i);
+    for (int j = 0; j < plan.n_species; ++j) emit_column(j, true);
+    for (int j = plan.n_species - 1; j >= 0; --j) {
+        std::printf("        b%d *= %s;\n        b[%d] = b%d;\n", j, near("M", plan.diagonal[j]).c_str(), j, j);
+        emit_column(j, false);
+    }
+    std::printf("    }\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) {
+        std::fprintf(stderr, "usage: pcs_generate MODEL.pcs NAME\n");
+        return 2;
+    }
+    try {
+        const pcs::Plan plan(pcs::ModelFile(argv[1]).network());
+        std::printf("// Generated by pcs_generate from the network of %s; do not edit.\n", argv[2]);
+        std::printf("struct %s {\n    static constexpr uint64_t fingerprint = UINT64_C(0x%016llx);\n", argv[2],
+                    static_cast<unsigned long long>(plan.view().fingerprint));
+        emit_rhs(plan.view(), "rhs", false);
+        emit_rhs(plan.view(), "loss", true);
+        emit_factorise(plan.view());
+        emit_solve(plan.view());
+        std::printf("};\n");
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "pcs_generate: %s\n", error.what());
+        return 1;
+    }
+    return 0;
+}
