@@ -284,3 +284,68 @@ def test_command_detects_the_format(umist_file: Path, kida_file: Path) -> None:
     result = CliRunner().invoke(main, ["network", "osu_09_2008", "--outside", "zero"])
     assert result.exit_code == 1
     assert "does not take the options outside" in result.output
+
+
+def test_twenty_elements_are_conserved() -> None:
+    elements = [
+        "H",
+        "He",
+        "Li",
+        "C",
+        "N",
+        "O",
+        "F",
+        "Ne",
+        "Na",
+        "Mg",
+        "Al",
+        "Si",
+        "P",
+        "S",
+        "Cl",
+        "Ar",
+        "K",
+        "Ca",
+        "Ti",
+        "Fe",
+    ]
+    lines = ["H + H -> H2 | grain | 5e-17 0.5", "H2 -> H + H | photo | 3e-11 2.5"]
+    names = ["H", "H2", "e-"]
+    for e in elements:
+        names += [e, f"{e}+"] if e != "H" else ["H+"]
+        lines += [f"{e} -> {e}+ + e- | photo | 1e-10 2", f"{e}+ + e- -> {e} | arrhenius | 4e-12 -0.6 0"]
+        if e not in ("H", "O"):
+            names += [f"{e}O", f"{e}OH+"]
+            lines += [
+                f"{e} + O -> {e}O | arrhenius | 1e-11 0 0",
+                f"{e}O + H+ -> {e}OH+ | arrhenius | 1e-9 -0.5 0",
+                f"{e}OH+ + e- -> {e} + O + H | arrhenius | 1e-7 -0.5 0",
+            ]
+    head = f"pychemsurrogate network 1\nname: many\nconditions: A_V G0\nspecies: {' '.join(names)}\nreactions:\n"
+    net = parse_network(head + "\n".join(lines) + "\n")
+    assert len(net.elements) == 20
+    rng = np.random.default_rng(6)
+    n = 10.0 ** rng.uniform(-9, -3, (32, net.n_species))
+    n[:, net.species_index("H")] = 1e2
+    n[:, net.species_index("e-")] = 0
+    n[:, net.species_index("e-")] = n @ net.tables().composition[-1]
+    given = {"A_V": rng.uniform(0, 4, 32), "G0": 10.0 ** rng.uniform(0, 4, 32)}
+    found, status = NativeRosenbrock(net).advance(n, 10.0 ** rng.uniform(6, 13, 32), rng.uniform(10, 300, 32), given)
+    assert np.all(status >= 0)
+    assert np.any(np.abs(np.log10(found / n)) > 1)
+    assert conservation_defect(found, n, net.tables().composition).max() < 1e-14
+
+
+@pytest.mark.parametrize("database", ["umist", "kida"])
+def test_a_solved_cell_scales(database: str, umist_file: Path, kida_file: Path) -> None:
+    net = load_network(umist_file if database == "umist" else kida_file)
+    n = np.full((1, net.n_species), 1e-7)
+    n[:, net.species_index("H")] = 50.0
+    n[:, net.species_index("e-")] += net.tables().composition[-1] @ n[0]
+    scale = 2.0**7
+    base, _ = NativeRosenbrock(net).advance(n, 1e12, 80.0, {"zeta": 1e-16, "A_V": 1.5, "G0": 30.0})
+    at = {"zeta": scale * 1e-16, "A_V": 1.5, "G0": scale * 30.0}
+    scaled, _ = NativeRosenbrock(net).advance(scale * n, 1e12 / scale, 80.0, at)
+    assert np.any(np.abs(base / n - 1) > 0.1)
+    held = base > 1e-12 * n.sum()
+    np.testing.assert_allclose(scaled[held], scale * base[held], rtol=1e-9)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pychemsurrogate.network.network import Network
-from pychemsurrogate.network.rate_laws import ARRHENIUS, GRAIN, RateLaw
+from pychemsurrogate.network.rate_laws import ARRHENIUS, CONDITION_UNITS, GRAIN, RateLaw
 from pychemsurrogate.network.rate_laws.temperature_range import NO_LIMIT_K
 from pychemsurrogate.network.reaction import Reaction, describe_imbalance, imbalance
 from pychemsurrogate.network.species import NetworkError, Species, species_from_formula
@@ -117,7 +117,7 @@ class Collector:
                 f"H2 formation on grains: R = {h2_formation:g} cm^3/s (T / 100 K)^0.5, Jura 1975, ApJ 197, 575"
             )
         read = {condition for r in self.reactions for condition in r.law.conditions}
-        conditions = [condition for condition in ("zeta", "A_V", "G0") if condition in read]
+        conditions = [condition for condition in CONDITION_UNITS if condition in read]
         return Network(name, list(self.species.values()), self.reactions, conditions, lines)
 
 

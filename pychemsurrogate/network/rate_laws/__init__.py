@@ -19,11 +19,17 @@ from pychemsurrogate.network.rate_laws.photo import PHOTO
 # In the order of their numbers.
 RATE_LAWS: Final = (ARRHENIUS, COSMIC_RAY, ARRHENIUS_RANGE, IONPOL1, IONPOL2, COSMIC_RAY_RANGE, PHOTO, GRAIN)
 
+# The conditions that laws read, and their units.
+CONDITION_UNITS: Final[Mapping[str, str]] = MappingProxyType(
+    {"zeta": "1/s per H2", "A_V": "mag", "G0": "the standard field of the network's source"}
+)
+
 LAWS_BY_NAME: Final[Mapping[str, RateLaw]] = MappingProxyType({law.name: law for law in RATE_LAWS})
 
 __all__ = [
     "ARRHENIUS",
     "ARRHENIUS_RANGE",
+    "CONDITION_UNITS",
     "COSMIC_RAY",
     "COSMIC_RAY_RANGE",
     "GRAIN",
