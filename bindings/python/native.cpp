@@ -38,7 +38,7 @@ pcs::NetworkTables tables_from(const py::dict& d) {
     t.n_products = products.ndim() == 2 ? static_cast<int>(products.shape(1)) : -1;
     t.products = to_vector(products);
     t.law = to_vector(d["law"].cast<Indices>());
-    t.law_condition = to_vector(d["law_condition"].cast<Indices>());
+    t.law_conditions = to_vector(d["law_conditions"].cast<Indices>());
     t.parameters = to_vector(d["parameters"].cast<Dense>());
     return t;
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pychemsurrogate import _native
 from pychemsurrogate.model_file import ModelFile
-from pychemsurrogate.network import Network
+from pychemsurrogate.network import CONDITION_UNITS, Network
 from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_type, device_target, from_host, host_target
 from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.report import Report
@@ -252,7 +252,10 @@ class Solver:
             raise TypeError(
                 f"{self.network.name} reads the conditions {self.conditions}: missing {missing}, unknown {unknown}"
             )
-        columns = [cell_values(given[name], name, count, "1/s", positive=False) for name in self.conditions]
+        columns = [
+            cell_values(given[name], name, count, CONDITION_UNITS.get(name, "its unit"), positive=False)
+            for name in self.conditions
+        ]
         if not columns:
             return np.zeros((1, 0))
         return np.stack(np.broadcast_arrays(*columns), axis=1)
