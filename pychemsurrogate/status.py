@@ -42,7 +42,7 @@ STATUS_MESSAGES: Final[dict[Status, str]] = {
     Status.EXACT_AUDIT: "exact integrator: audited",
     Status.EXACT_BUDGET: "exact integrator: the cell's error budget is spent",
     Status.EXACT_ONE_STEP: "exact integrator: one Rosenbrock step met the tolerance",
-    Status.EXACT_SECOND_TRY: "exact integrator: solved by the second try (tighter tolerance, more steps)",
+    Status.EXACT_SECOND_TRY: "exact integrator: solved by a second or third try (tighter tolerance, more steps)",
     Status.EXACT_SCIPY: "exact integrator: solved by scipy BDF",
     Status.BAD_INPUT: "failed, input unchanged: an abundance, temperature, condition or dt is negative, NaN or infinite; mend the cell, or set repair=floor for small negatives",
     Status.STEP_LIMIT: "failed, input unchanged: the integrator's step limit was reached; raise max_steps or shorten dt",
