@@ -94,7 +94,6 @@ Plan::Plan(const NetworkTables& tables) {
     group_reactions(tables);
     gather_rhs(tables);
     gather_jacobian();
-    gather_lu();
     publish();
 }
 
@@ -273,24 +272,6 @@ void Plan::gather_jacobian() {
     }
 }
 
-void Plan::gather_lu() {
-    const int S = n_species_;
-    std::vector<std::int32_t> at(static_cast<std::size_t>(S) * S, -1);
-    for (int i = 0; i < S; ++i)
-        for (int e = row_begin_[i]; e < row_begin_[i + 1]; ++e) at[i * S + column_[e]] = e;
-    product_begin_ = {0};
-    for (int i = 0; i < S; ++i)
-        for (int e = row_begin_[i]; e < row_begin_[i + 1]; ++e) {
-            const int j = column_[e];
-            for (int k = 0; k < std::min(i, j); ++k)
-                if (at[i * S + k] >= 0 && at[k * S + j] >= 0) {
-                    product_left_.push_back(at[i * S + k]);
-                    product_right_.push_back(at[k * S + j]);
-                }
-            product_begin_.push_back(static_cast<std::int32_t>(product_left_.size()));
-        }
-}
-
 // FNV-1a over the structure: what generated kernels depend on.
 std::uint64_t Plan::fingerprint() const {
     std::uint64_t hash = 14695981039346656037u;
@@ -308,6 +289,17 @@ std::uint64_t Plan::fingerprint() const {
         mix_all(*list);
     for (const Rows* rows : {&gain_, &loss_, &plus_, &minus_}) mix_all(rows->begin), mix_all(rows->entry);
     return hash;
+}
+
+// Rows of the largest full square at the end of M.
+int Plan::dense_rows() const {
+    int rows = 0;
+    for (int i = n_species_ - 1; i >= 0; --i, ++rows)
+        for (int r = i; r < n_species_; ++r) {
+            const int full = n_species_ - i;
+            if (row_begin_[r + 1] - row_begin_[r] < full || column_[row_begin_[r + 1] - full] != i) return rows;
+        }
+    return rows;
 }
 
 void Plan::publish() {
@@ -341,6 +333,7 @@ void Plan::publish() {
     v.frequency_begin = frequency_.begin.data();
     v.frequency = frequency_.entry.data();
     v.n_entries = static_cast<std::int32_t>(column_.size());
+    v.dense = n_species_ - dense_rows() / 4 * 4;
     v.row_begin = row_begin_.data();
     v.column = column_.data();
     v.diagonal = diagonal_.data();
@@ -348,9 +341,6 @@ void Plan::publish() {
     v.plus = plus_.entry.data();
     v.minus_begin = minus_.begin.data();
     v.minus = minus_.entry.data();
-    v.product_begin = product_begin_.data();
-    v.product_left = product_left_.data();
-    v.product_right = product_right_.data();
 }
 
 }  // namespace pcs

@@ -13,7 +13,8 @@ namespace pcs::PCS_ISA {
 class Tables {
   public:
     // k (rate coefficients, then room for the other partial derivatives) and rate are scratch of W lanes.
-    Tables(const PlanView& plan, Vec* k, Vec* rate) : plan_(plan), k_(k), rate_(rate) {}
+    // row (species): scratch of the factorisation.
+    Tables(const PlanView& plan, Vec* k, Vec* rate, Vec* row) : plan_(plan), k_(k), rate_(rate), row_(row) {}
 
     // dxdt (species) at x.
     void rhs(const Vec* x, Vec* dxdt) const { pcs::PCS_ISA::rhs(plan_, k_, x, rate_, dxdt); }
@@ -28,20 +29,20 @@ class Tables {
     void factorise(const Vec* x, Vec shift, Vec* M) const {
         partials(plan_, x, k_);
         implicit_matrix(plan_, k_, shift, M);
-        pcs::PCS_ISA::factorise(plan_, M);
+        pcs::PCS_ISA::factorise(plan_, M, row_);
     }
 
     void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
 
   private:
     const PlanView& plan_;
-    Vec *k_, *rate_;
+    Vec *k_, *rate_, *row_;
 };
 
 template <class Code>
 class Generated {
   public:
-    Generated(const PlanView&, Vec* k, Vec*) : k_(k) {}
+    Generated(const PlanView&, Vec* k, Vec*, Vec*) : k_(k) {}
     static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
     void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
     void loss(const Vec* x, Vec* loss) const { Code::loss(k_, x, loss); }

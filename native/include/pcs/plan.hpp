@@ -27,8 +27,8 @@ class Plan {
     void group_reactions(const NetworkTables& tables);
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
-    void gather_lu();
     std::uint64_t fingerprint() const;
+    int dense_rows() const;
     void publish();
 
     int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0;
@@ -43,7 +43,6 @@ class Plan {
     std::vector<std::int32_t> pair_rate_, pair_other_, triple_rate_, triple_other_;
     std::vector<std::vector<std::int32_t>> partial_of_;  // per rate: pairs (plan species, slot), flattened
     std::vector<std::int32_t> row_begin_, column_, diagonal_;
-    std::vector<std::int32_t> product_begin_, product_left_, product_right_;
     PlanView view_{};
 };
 

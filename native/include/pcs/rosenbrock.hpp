@@ -35,9 +35,9 @@ constexpr double c[stages][stages] = {
 
 // What one thread needs; every array is W lanes wide.
 struct IntegratorWorkspace {
-    Vec *x, *x_new, *f, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
-    Vec *done_x, *done_x0, *scratch;                        // cells that await projection
-    double *k_cell, *x_cell, *conditions;                   // one cell
+    Vec *x, *x_new, *f, *row, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
+    Vec *done_x, *done_x0, *scratch;                              // cells that await projection
+    double *k_cell, *x_cell, *conditions;                         // one cell
 };
 
 inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
@@ -50,7 +50,7 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     const auto doubles = [&](size_t count) { return (double*)vectors((count + W - 1) / W); };
     const size_t S = plan.n_species;
     IntegratorWorkspace space;
-    space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S);
+    space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S), space.row = vectors(S);
     for (Vec*& stage : space.K) stage = vectors(S);
     space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
     space.done_x = vectors(S), space.done_x0 = vectors(S), space.scratch = vectors(S);
@@ -115,7 +115,7 @@ class Integrator {
     }
 
     void run() {
-        const Chemistry chemistry(plan, w.k, w.rate);
+        const Chemistry chemistry(plan, w.k, w.rate, w.row);
         for (int l = 0; l < W; ++l) vacate(l);
         refill();
         while (n_active > 0) {
