@@ -62,6 +62,8 @@ class Ladder:
         """Advance the batch in place and return the figures of the report."""
         figures = self._native.step(batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask)
         start = perf_counter()
+        if not (figures["failed"] or self._reference_only):
+            return figures
         left = np.flatnonzero(self._left_to_scipy(batch.status))
         if left.size:
             self._advance_by_scipy(batch, left)
