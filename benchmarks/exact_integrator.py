@@ -189,13 +189,19 @@ def draw(path: Path, curves: dict[str, list[Entry]]) -> None:
     style = {"font.family": "serif", "font.size": 9, "mathtext.fontset": "cm", "axes.linewidth": 0.8}
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(figsize=(5.0, 3.6), layout="constrained")
-        looks = [("o-", "#b2182b", 8), ("s-", "#2166ac", 8), ("D--", "#67a9cf", -16), ("^:", "#555555", 8)]
-        for (label, entries), (line, colour, above) in zip(curves.items(), looks, strict=True):
+        above, below = ((-2, 7), "right"), ((0, -16), "center")  # above a rising line, below it
+        looks = [
+            ("o-", "#b2182b", above),
+            ("s-", "#2166ac", above),
+            ("D--", "#67a9cf", below),
+            ("^:", "#555555", above),
+        ]
+        for (label, entries), (line, colour, (offset, side)) in zip(curves.items(), looks, strict=True):
             ordered = sorted(entries, key=lambda entry: entry.rtol)
             errors, speeds = [entry.p99 for entry in ordered], [entry.speed for entry in ordered]
             axes.loglog(errors, speeds, line, color=colour, markersize=4.5, linewidth=1.3)
             middle = (errors[2], speeds[2])
-            axes.annotate(label, middle, (0, above), textcoords="offset points", ha="center", color=colour)
+            axes.annotate(label, middle, offset, textcoords="offset points", ha=side, color=colour)
         axes.set_xlabel("error of the worst species, 99th percentile of cells [dex]")
         axes.set_ylabel(r"cells per second and core [s$^{-1}$]")
         axes.grid(True, which="major", linewidth=0.4, color="0.85")
