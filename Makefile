@@ -6,23 +6,27 @@ TORCH ?= torch==2.13.0
 BIN := $(CURDIR)/.venv/bin
 SETUP := PYTHON="$(PYTHON)" TORCH="$(TORCH)" tools/setup.sh
 
-.PHONY: help demo test test-long lint format bench clean
+.PHONY: help demo test test-long record-instructions lint format bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
 
 demo: ## build everything, run the 2-D hydro code with the shipped model, show its table and pictures
 	@$(SETUP) system fortran venv package plot
 	@PATH="$(BIN):$$PATH" fortran_example/run_demo.sh
 
 test: ## all checks and tests (minutes)
-	@$(SETUP) system fortran qemu pkgconfig venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
 	@$(MAKE) --no-print-directory check
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu pkgconfig venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
 	@"$(BIN)/python" -m pytest -m "long or not long"
+
+record-instructions: ## count the integrator's instructions anew, after a change of speed that is meant
+	@$(SETUP) system valgrind venv package test
+	@"$(BIN)/python" tests/test_instructions.py
 
 lint: ## ruff, mypy, clang-format, generated files
 	@$(SETUP) system venv package dev

@@ -18,7 +18,7 @@ def network_code(network: Network) -> str:
     entries: dict[tuple[int, int], list[str]] = defaultdict(list)  # (column, row)
     for r, reaction in enumerate(network.reactions):
         reactants = [network.species_index(s.name) for s in reaction.reactants]
-        alpha, beta, gamma = (repr(float(p)) for p in tables.parameters[r])
+        alpha, beta, gamma = (repr(float(p)) for p in tables.parameters[r, :3])
         if reaction.law.name == "arrhenius":
             k = f"{alpha} * std::exp({beta} * log_T300 - {gamma} * inverse_T)"
         elif reaction.law.name == "cosmic_ray":

@@ -23,6 +23,18 @@ class Solver:
         conditions: NDArray[np.float64],
         status: NDArray[np.int8],
         mask: NDArray[np.int8] | None = ...,
+        counts: NDArray[np.int32] | None = ...,
+    ) -> dict[str, float]: ...
+    def equilibrium(
+        self,
+        n: NDArray[np.float64],
+        temperature: NDArray[np.float64],
+        conditions: NDArray[np.float64],
+        status: NDArray[np.int8],
+        tolerance: float,
+        duration: float,
+        mask: NDArray[np.int8] | None = ...,
+        counts: NDArray[np.int32] | None = ...,
     ) -> dict[str, float]: ...
     @property
     def has_code(self) -> bool: ...

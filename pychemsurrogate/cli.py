@@ -16,13 +16,33 @@ def main() -> None:
 @main.command()
 @click.argument("name_or_path")
 @click.option("--canonical", is_flag=True, help="Print the network file in canonical form instead.")
-def network(name_or_path: str, canonical: bool) -> None:
-    """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file."""
+@click.option("--format", "format_", type=click.Choice(["native", "umist", "kida"]), help="Default: by the content.")
+@click.option("--outside", type=click.Choice(["clamp", "extrapolate", "zero"]), help="Rates outside their range of T.")
+@click.option("--drop-unbalanced", is_flag=True, help="Leave out reactions that do not conserve elements and charge.")
+@click.option("--elements", metavar="LIST", help='The closed sub-network of these elements, such as "H He C O".')
+@click.option("--max-heavy-atoms", type=int, metavar="N", help="The closed sub-network up to N nuclei beside H and He.")
+def network(
+    name_or_path: str,
+    canonical: bool,
+    format_: str | None,
+    outside: str | None,
+    drop_unbalanced: bool,
+    elements: str | None,
+    max_heavy_atoms: int | None,
+) -> None:
+    """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file.
+
+    --outside and --drop-unbalanced are for files of the databases (UMIST, KIDA).
+    """
     from pychemsurrogate.network import NetworkError, load_network
     from pychemsurrogate.network.listing import listing
 
+    options: dict[str, object] = {"outside": outside} if outside else {}
+    options |= {"drop_unbalanced": True} if drop_unbalanced else {}
     try:
-        net = load_network(name_or_path)
+        net = load_network(name_or_path, format_, **options)
+        if elements is not None or max_heavy_atoms is not None:
+            net = net.restricted(elements.split() if elements is not None else None, max_heavy_atoms)
     except (NetworkError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(net.text() if canonical else listing(net), nl=False)

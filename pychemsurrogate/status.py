@@ -28,6 +28,7 @@ class Status(IntEnum):
     STEP_LIMIT = -2
     NON_FINITE = -3
     UNSUPPORTED = -4
+    NO_EQUILIBRIUM = -5
 
 
 STATUS_MESSAGES: Final[dict[Status, str]] = {
@@ -41,10 +42,11 @@ STATUS_MESSAGES: Final[dict[Status, str]] = {
     Status.EXACT_AUDIT: "exact integrator: audited",
     Status.EXACT_BUDGET: "exact integrator: the cell's error budget is spent",
     Status.EXACT_ONE_STEP: "exact integrator: one Rosenbrock step met the tolerance",
-    Status.EXACT_SECOND_TRY: "exact integrator: solved by the second try (tighter tolerance, more steps)",
+    Status.EXACT_SECOND_TRY: "exact integrator: solved by a second or third try (tighter tolerance, more steps)",
     Status.EXACT_SCIPY: "exact integrator: solved by scipy BDF",
     Status.BAD_INPUT: "failed, input unchanged: an abundance, temperature, condition or dt is negative, NaN or infinite; mend the cell, or set repair=floor for small negatives",
     Status.STEP_LIMIT: "failed, input unchanged: the integrator's step limit was reached; raise max_steps or shorten dt",
     Status.NON_FINITE: "failed, input unchanged: the solution was not finite; check the cell's state, or shorten dt",
     Status.UNSUPPORTED: "failed, input unchanged: temperature, density or dt is outside what any path supports; see the limits in the documentation",
+    Status.NO_EQUILIBRIUM: "failed, input unchanged: the state still changed after the last round of the search for equilibrium; search with a longer duration or a larger tolerance",
 }

@@ -118,12 +118,14 @@ def test_tables(osu: Network) -> None:
     assert t.composition.shape == (4, 29)
     assert t.reactants.shape == (224, 3)
     assert t.products.shape[0] == 224
-    assert t.law.shape == t.law_condition.shape == (224,)
-    assert t.parameters.shape == (224, 3)
-    assert {a.dtype for a in (t.reactants, t.products, t.law, t.law_condition)} == {np.dtype(np.int32)}
+    assert t.law.shape == (224,)
+    assert t.law_conditions.shape == (224, 2)
+    assert t.parameters.shape == (224, 7)
+    assert {a.dtype for a in (t.reactants, t.products, t.law, t.law_conditions)} == {np.dtype(np.int32)}
     assert {a.dtype for a in (t.composition, t.scale_weights, t.parameters)} == {np.dtype(np.float64)}
     np.testing.assert_array_equal(t.scale_weights, t.composition[1])
-    np.testing.assert_array_equal(t.law_condition, np.where(t.law == 1, 0, -1))
+    np.testing.assert_array_equal(t.law_conditions[:, 0], np.where(t.law == 1, 0, -1))
+    np.testing.assert_array_equal(t.law_conditions[:, 1], -1)
     with pytest.raises(ValueError, match="read-only"):
         t.parameters[0, 0] = 1.0
 
@@ -229,7 +231,7 @@ def test_comments_do_not_matter() -> None:
         ("H + H -> H2 + H | arrhenius | 1 0 0", r"small.network:6: .*not balanced.*H \+1"),
         ("H -> H+ | cosmic_ray | 1", r":6: .*charge \+1"),
         ("H + He -> H2 | arrhenius | 1 0 0", ':6: unknown species "He"'),
-        ("H + H -> H2 | kooij | 1 0 0", ':6: unknown rate law "kooij"; the laws are arrhenius, cosmic_ray'),
+        ("H + H -> H2 | kooij | 1 0 0", ':6: unknown rate law "kooij"; the laws are arrhenius, cosmic_ray, '),
         ("H + H -> H2 | arrhenius | 1 0", r":6: .*takes 3 parameters \(alpha, beta, gamma\), not 2"),
         ("H + H -> H2 | arrhenius | 1 0 x", ":6: the parameters are not numbers"),
         ("H + H -> H2 | arrhenius | nan 0 0", ":6: .*not finite"),

@@ -23,6 +23,7 @@ namespace {
 struct ThreadState {
     std::string error;
     pcs::Report report;
+    std::vector<std::int32_t> counts;  // (cells, n_cell_counts) of the last call with statistics
     ThreadState() { error.reserve(1024); }
 };
 ThreadState& this_thread() {
@@ -53,6 +54,13 @@ int guarded(const Body& body) noexcept {
     } catch (...) {
         return fail(PCS_E_INTERNAL, "unknown C++ exception");
     }
+}
+
+// Where the last call's counts go; null if nobody asked.
+std::int32_t* counts_of(const pcs::Solver& solver, int64_t n_cells) {
+    std::vector<std::int32_t>& counts = this_thread().counts;
+    counts.assign(solver.options().statistics && n_cells > 0 ? n_cells * pcs::n_cell_counts : 0, 0);
+    return counts.empty() ? nullptr : counts.data();
 }
 
 const char* const closed = "the solver handle is null: open it with pcs_open first";
@@ -167,10 +175,42 @@ int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt
              int8_t* status) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
     return guarded([&] {
-        this_thread().report =
-            solver->solver.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
-                                  conditions, cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1},
-                                 mask});
+        this_thread().report = solver->solver.step(
+            {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+              cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver->solver, n_cells)},
+             mask});
+        return 0;
+    });
+}
+
+int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, double duration_s, double* n_cm3,
+                    int64_t cell_stride, int64_t species_stride, const double* temperature_K,
+                    int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
+                    const int8_t* mask, int8_t* status) {
+    if (!solver) return fail(PCS_E_ARGUMENT, closed);
+    return guarded([&] {
+        this_thread().report = solver->solver.equilibrium(
+            {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+              cond_cell_stride, cond_stride, nullptr, 0, status, 0, -1, counts_of(solver->solver, n_cells)},
+             mask},
+            {tolerance, duration_s});
+        return 0;
+    });
+}
+
+int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
+    if (!solver) return fail(PCS_E_ARGUMENT, closed);
+    if (!key || (!values && n_cells != 0))
+        return fail(PCS_E_ARGUMENT, "pcs_cell_statistics: key and result pointer must not be null");
+    return guarded([&] {
+        const std::vector<std::int32_t>& counts = this_thread().counts;
+        const int column = find({"steps", "rejected_steps", "factorisations"}, key, "count");
+        if (column < 0) return column;
+        if (n_cells < 0 || static_cast<std::size_t>(n_cells) * pcs::n_cell_counts != counts.size())
+            return fail(PCS_E_ARGUMENT,
+                        "pcs_cell_statistics: the thread's last call had another number of cells, or the option "
+                        "statistics was off");
+        for (int64_t cell = 0; cell < n_cells; ++cell) values[cell] = counts[cell * pcs::n_cell_counts + column];
         return 0;
     });
 }

@@ -51,12 +51,18 @@ PCS_API int pcs_open(const char* model, pcs_solver** out);
 PCS_API void pcs_close(pcs_solver** solver);
 
 /* Set an option by name:
- *   mode       auto | surrogate | exact                        which path serves a cell (default auto; exact without a
- * surrogate) integrator native | host                                  host: cells of the exact path keep their input
- * and a status of 10 or above, for the host to solve (default native) rtol       relative tolerance of the exact
- * integrator     (default 1e-2) atol       absolute tolerance, in n / n_H                 (default 1e-15) max_steps
- * steps per cell before status -2                (default 2000) threads    number of threads, 0: OpenMP's own choice
- * (default 0) repair     none | floor | electrons | floor,electrons     (default none) */
+ * - mode: auto, surrogate or exact: which path serves a cell (default auto; exact without a surrogate)
+ * - integrator: native or host; host: cells of the exact path keep their input and a status of 10 or above, for the
+ *   host to solve (default native)
+ * - rtol: relative tolerance of the exact integrator (default 1e-2)
+ * - atol: its absolute tolerance, in n / n_H (default 1e-15)
+ * - target_error_dex: picks rtol and atol, and excludes them: of 100 cells one may err by more in its worst species
+ *   (1e-6 to 1)
+ * - max_steps: steps per cell before status -2 (default 2000)
+ * - threads: number of threads, 0: OpenMP's own choice (default 0)
+ * - repair: none, floor, electrons or floor,electrons (default none)
+ * - statistics: off or on: count for pcs_cell_statistics (default off)
+ * - species: the host's species in order, comma-separated: refused unless they are the model's */
 PCS_API int pcs_set_option(pcs_solver* solver, const char* key, const char* value);
 
 /* Species, in the order of the arrays. pcs_species_index: 0-based, or PCS_E_NAME. pcs_species_name: NULL if out of
@@ -87,6 +93,20 @@ PCS_API int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, in
                      int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                      const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
                      int8_t* status);
+
+/* Bring every cell to the equilibrium that it would reach in time, in place: the state in which no species above atol
+ * changes by more than `tolerance` (1e-10 to 0.1, 1e-4 is usual) of itself over `duration_s` (1e17 s is usual). The
+ * exact integrator does it, whatever the mode, in at most 30 rounds of that duration. A cell that still changes keeps
+ * its input and has PCS_STATUS_NO_EQUILIBRIUM. The other arguments are those of pcs_step. */
+PCS_API int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, double duration_s, double* n_cm3,
+                            int64_t cell_stride, int64_t species_stride, const double* temperature_K,
+                            int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
+                            int64_t cond_stride, const int8_t* mask, int8_t* status);
+
+/* Counts of every cell in the calling thread's last pcs_step or pcs_equilibrium, if the handle's option statistics was
+ * on: "steps", "rejected_steps" or "factorisations" of the exact integrator, all its tries together. n_cells must be
+ * that call's number of cells. */
+PCS_API int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values);
 
 /* A figure of the calling thread's last step on any handle, by name:
  *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, second_try, failed, repaired,

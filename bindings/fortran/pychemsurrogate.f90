@@ -11,8 +11,8 @@
 ! with the message. What happened to a single cell is told by its status (PCS_STATUS_...), never by stat.
 ! Indices of species, conditions and conserved quantities count from 1; 0 means that the name is unknown.
 module pychemsurrogate
-  use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_f_pointer, c_int, c_int64_t, &
-                                         c_int8_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_size_t
+  use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_f_pointer, c_int, c_int32_t, &
+                                         c_int64_t, c_int8_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_size_t
   use, intrinsic :: iso_fortran_env, only: error_unit, int8
   implicit none
   private
@@ -58,7 +58,9 @@ module pychemsurrogate
     procedure :: conserved_name => solver_conserved_name
     procedure :: composition => solver_composition
     generic   :: step => step_one_dt, step_dt_per_cell
+    procedure :: equilibrium => solver_equilibrium
     procedure :: report => solver_report
+    procedure :: cell_statistics => solver_cell_statistics
     procedure :: last_error => solver_last_error
     generic   :: assignment(=) => refuse_copy
     final     :: solver_final
@@ -149,6 +151,27 @@ module pychemsurrogate
       real(c_double), intent(in) :: dt_s(*), conditions(*)
       real(c_double), intent(inout) :: n_cm3(*), temperature_k(*)
       type(c_ptr), value :: mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_equilibrium(solver, n_cells, tolerance, duration_s, n_cm3, cell_stride, species_stride, temperature_k, &
+                             temperature_stride, conditions, cond_cell_stride, cond_stride, mask, status) &
+        bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride
+      real(c_double), value :: tolerance, duration_s
+      real(c_double), intent(in) :: temperature_k(*), conditions(*)
+      real(c_double), intent(inout) :: n_cm3(*)
+      type(c_ptr), value :: mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_cell_statistics(solver, key, n_cells, values) bind(c) result(code)
+      import :: c_char, c_int, c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      character(kind=c_char), intent(in) :: key(*)
+      integer(c_int64_t), value :: n_cells
+      integer(c_int32_t), intent(inout) :: values(*)
       integer(c_int) :: code
     end function
     function pcs_report(solver, key, value) bind(c) result(code)
@@ -386,28 +409,75 @@ contains
     character(:), allocatable :: complaint
 
     if (.not. opened(self, "step", stat, errmsg)) return
-    complaint = ""
-    call require("n's first extent (species)", size(n, 1), self%n_species())
-    if (dt_stride /= 0) call require("the extent of dt", size(dt), size(n, 2))
-    call require("the extent of temperature", size(temperature), size(n, 2))
-    call require("conditions' first extent (condition)", size(conditions, 1), self%n_conditions())
-    call require("conditions' second extent (cell)", size(conditions, 2), size(n, 2))
-    if (present(mask)) call require("the extent of mask", size(mask), size(n, 2))
-    if (present(status)) call require("the extent of status", size(status), size(n, 2))
+    complaint = shape_complaint(self, "step", n, temperature, conditions, mask, status)
+    if (dt_stride /= 0 .and. size(dt) /= size(n, 2) .and. complaint == "") then
+      complaint = "step: the extent of dt is " // decimal(size(dt)) // ", it must be " // decimal(size(n, 2))
+    end if
     if (complaint /= "") then
       call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
       return
     end if
 
     cells = size(n, 2, kind=c_int64_t)
-    mask_address = c_null_ptr
-    status_address = c_null_ptr
-    if (present(mask) .and. cells > 0) mask_address = c_loc(mask)
-    if (present(status) .and. cells > 0) status_address = c_loc(status)
+    call addresses(cells, mask, status, mask_address, status_address)
     code = pcs_step(self%handle, cells, dt, dt_stride, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
                     temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
                     mask_address, status_address)
     call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! Bring every cell to the equilibrium that it would reach in time, in place: no species above atol changes by more than
+  ! tolerance (1e-10 to 0.1; absent: 1e-4) of itself over duration [s] (absent: 1e17). A cell that still changes after 30
+  ! such durations keeps its input and has PCS_STATUS_NO_EQUILIBRIUM. The other arguments and the errors: see step.
+  subroutine solver_equilibrium(self, n, temperature, conditions, tolerance, duration, mask, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(inout), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    real(c_double), intent(in), optional :: tolerance, duration
+    integer(c_int8_t), intent(in), contiguous, optional, target :: mask(:)
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: mask_address, status_address
+    real(c_double) :: largest_change, time
+    integer(c_int64_t) :: cells
+    integer(c_int) :: code
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "equilibrium", stat, errmsg)) return
+    complaint = shape_complaint(self, "equilibrium", n, temperature, conditions, mask, status)
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+    largest_change = 1.0e-4_c_double
+    time = 1.0e17_c_double
+    if (present(tolerance)) largest_change = tolerance
+    if (present(duration)) time = duration
+    cells = size(n, 2, kind=c_int64_t)
+    call addresses(cells, mask, status, mask_address, status_address)
+    code = pcs_equilibrium(self%handle, cells, largest_change, time, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
+                           temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
+                           mask_address, status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! What is wrong with the shapes of a call; "" if nothing is.
+  function shape_complaint(self, caller, n, temperature, conditions, mask, status) result(complaint)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: caller
+    real(c_double), intent(in) :: n(:, :), temperature(:), conditions(:, :)
+    integer(c_int8_t), intent(in), optional :: mask(:), status(:)
+    character(:), allocatable :: complaint
+
+    complaint = ""
+    call require("n's first extent (species)", size(n, 1), self%n_species())
+    call require("the extent of temperature", size(temperature), size(n, 2))
+    call require("conditions' first extent (condition)", size(conditions, 1), self%n_conditions())
+    call require("conditions' second extent (cell)", size(conditions, 2), size(n, 2))
+    if (present(mask)) call require("the extent of mask", size(mask), size(n, 2))
+    if (present(status)) call require("the extent of status", size(status), size(n, 2))
 
   contains
 
@@ -415,10 +485,23 @@ contains
       character(*), intent(in) :: what
       integer, intent(in) :: found, wanted
       if (found /= wanted .and. complaint == "") then
-        complaint = "step: " // what // " is " // decimal(found) // ", it must be " // decimal(wanted) // &
+        complaint = caller // ": " // what // " is " // decimal(found) // ", it must be " // decimal(wanted) // &
                     "; the shapes are n(species, cell), temperature(cell), conditions(condition, cell)"
       end if
     end subroutine
+  end function
+
+  ! The addresses of the optional arrays; null for those that are absent or empty.
+  subroutine addresses(cells, mask, status, mask_address, status_address)
+    integer(c_int64_t), intent(in) :: cells
+    integer(c_int8_t), intent(in), contiguous, optional, target :: mask(:)
+    integer(c_int8_t), intent(in), contiguous, optional, target :: status(:)
+    type(c_ptr), intent(out) :: mask_address, status_address
+
+    mask_address = c_null_ptr
+    status_address = c_null_ptr
+    if (present(mask) .and. cells > 0) mask_address = c_loc(mask)
+    if (present(status) .and. cells > 0) status_address = c_loc(status)
   end subroutine
 
   ! ---------------------------------------------------------------- what happened
@@ -439,6 +522,22 @@ contains
     if (code /= 0) value = 0
     call settle_library(self, code, stat, errmsg)
   end function
+
+  ! Counts of every cell in the calling thread's last step or equilibrium, if the option statistics was "on": key is
+  ! "steps", "rejected_steps" or "factorisations" of the exact integrator. Errors: PCS_E_NAME; PCS_E_ARGUMENT if the last
+  ! call had another number of cells, or the option was off.
+  subroutine solver_cell_statistics(self, key, values, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    character(*), intent(in) :: key
+    integer(c_int32_t), intent(inout), contiguous :: values(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    integer(c_int) :: code
+
+    if (.not. opened(self, "cell_statistics", stat, errmsg)) return
+    code = pcs_cell_statistics(self%handle, trim(key) // c_null_char, size(values, kind=c_int64_t), values)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
 
   ! What the calling thread's last failed call of the library says; "" if none failed.
   function solver_last_error(self) result(message)

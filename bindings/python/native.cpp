@@ -17,6 +17,7 @@ using F64 = py::array_t<double>;
 using Dense = py::array_t<double, py::array::c_style | py::array::forcecast>;
 using Indices = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
 using I8 = py::array_t<std::int8_t>;
+using I32 = py::array_t<std::int32_t>;
 
 template <class Array>
 auto to_vector(const Array& a) {
@@ -37,7 +38,7 @@ pcs::NetworkTables tables_from(const py::dict& d) {
     t.n_products = products.ndim() == 2 ? static_cast<int>(products.shape(1)) : -1;
     t.products = to_vector(products);
     t.law = to_vector(d["law"].cast<Indices>());
-    t.law_condition = to_vector(d["law_condition"].cast<Indices>());
+    t.law_conditions = to_vector(d["law_conditions"].cast<Indices>());
     t.parameters = to_vector(d["parameters"].cast<Dense>());
     return t;
 }
@@ -58,8 +59,9 @@ PerCell per_cell(const F64& a, py::ssize_t cells, const char* what) {
     return {a.data(), a.shape(0) == 1 ? 0 : stride(a, 0)};
 }
 
-py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 conditions, I8 status,
-              std::optional<I8> mask) {
+// The host's arrays, checked; valid as long as they are. dt: null for a call that reads none.
+pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, const F64& temperature,
+                            const F64& conditions, I8& status, std::optional<I8>& mask, std::optional<I32>& counts) {
     const auto cells = n.ndim() == 2 ? n.shape(0) : -1;
     if (cells < 0 || n.shape(1) != solver.network().n_species()) throw py::value_error("n must be (cells, species)");
     if (status.ndim() != 1 || status.shape(0) != cells || (cells > 1 && stride(status, 0) != 1))
@@ -69,21 +71,45 @@ py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 con
     if (conditions.ndim() != 2 || conditions.shape(1) != solver.network().n_conditions() ||
         (conditions.shape(0) != cells && conditions.shape(0) != 1))
         throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
-    const PerCell time = per_cell(dt, cells, "dt"), T = per_cell(temperature, cells, "temperature");
-    const pcs::StepRequest request{{cells, n.mutable_data(), stride(n, 0), stride(n, 1), T.data, T.cell_stride,
-                                    conditions.data(), conditions.shape(0) == 1 ? 0 : stride(conditions, 0),
-                                    stride(conditions, 1), time.data, time.cell_stride, status.mutable_data(), 0, -1},
-                                   mask ? mask->data() : nullptr};
-    pcs::Report report;
-    {
-        py::gil_scoped_release release;
-        report = solver.step(request);
-    }
+    if (counts && (counts->ndim() != 2 || counts->shape(0) != cells || counts->shape(1) != pcs::n_cell_counts ||
+                   !(counts->flags() & py::array::c_style)))
+        throw py::value_error("counts must be contiguous with one row a cell");
+    const PerCell time = dt ? per_cell(*dt, cells, "dt") : PerCell{nullptr, 0},
+                  T = per_cell(temperature, cells, "temperature");
+    return {{cells, n.mutable_data(), stride(n, 0), stride(n, 1), T.data, T.cell_stride, conditions.data(),
+             conditions.shape(0) == 1 ? 0 : stride(conditions, 0), stride(conditions, 1), time.data, time.cell_stride,
+             status.mutable_data(), 0, -1, counts ? counts->mutable_data() : nullptr},
+            mask ? mask->data() : nullptr};
+}
+
+py::dict to_dict(const pcs::Report& report) {
     py::dict result;
 #define PCS_REPORT(type, name, meaning) result[#name] = report.name;
 #include "pcs/report.def"
 #undef PCS_REPORT
     return result;
+}
+
+py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 conditions, I8 status,
+              std::optional<I8> mask, std::optional<I32> counts) {
+    const pcs::StepRequest request = request_of(solver, n, &dt, temperature, conditions, status, mask, counts);
+    pcs::Report report;
+    {
+        py::gil_scoped_release release;
+        report = solver.step(request);
+    }
+    return to_dict(report);
+}
+
+py::dict equilibrium(const pcs::Solver& solver, F64 n, F64 temperature, F64 conditions, I8 status, double tolerance,
+                     double duration, std::optional<I8> mask, std::optional<I32> counts) {
+    const pcs::StepRequest request = request_of(solver, n, nullptr, temperature, conditions, status, mask, counts);
+    pcs::Report report;
+    {
+        py::gil_scoped_release release;
+        report = solver.equilibrium(request, {tolerance, duration});
+    }
+    return to_dict(report);
 }
 
 Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
@@ -150,7 +176,13 @@ PYBIND11_MODULE(_native, m) {
         .def("set_option", &pcs::Solver::set_option, py::arg("key"), py::arg("value"))
         .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
-             "Advance n (cells, species) [cm^-3] in place; fill status (cells,) and return the report.")
+             py::arg("counts").noconvert() = py::none(),
+             "Advance n (cells, species) [cm^-3] in place; fill status (cells,), add to counts (cells, 3) if given "
+             "(steps, rejected steps, factorisations) and return the report.")
+        .def("equilibrium", &equilibrium, py::arg("n").noconvert(), py::arg("temperature").noconvert(),
+             py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("tolerance"),
+             py::arg("duration"), py::arg("mask").noconvert() = py::none(), py::arg("counts").noconvert() = py::none(),
+             "Bring n (cells, species) [cm^-3] to equilibrium in place; the rest as for step.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def_property_readonly("has_surrogate", &pcs::Solver::has_surrogate)
         .def_property_readonly("workspace_bytes", &pcs::Solver::workspace_bytes,

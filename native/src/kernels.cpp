@@ -43,11 +43,13 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
                      double* dndt, void* workspace) {
     IntegratorWorkspace w;
     layout(plan, (char*)workspace, &w);
-    rate_coefficients(plan, temperature_K, conditions, 1.0, w.k_cell);
+    double n_H = 0;
+    for (int i = 0; i < plan.n_species; ++i) n_H += plan.scale_weights[i] * n_cm3[plan.order[i]];
+    rate_coefficients(plan, temperature_K, conditions, n_H, w.k_cell);
     for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k_cell[r]);
-    for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]]);
+    for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]] / n_H);
     rhs(plan, w.k, w.x, w.rate, w.f);
-    for (int i = 0; i < plan.n_species; ++i) dndt[plan.order[i]] = w.f[i][0];
+    for (int i = 0; i < plan.n_species; ++i) dndt[plan.order[i]] = w.f[i][0] * n_H;
 }
 
 }  // namespace pcs::PCS_ISA

@@ -142,7 +142,7 @@ NetworkTables ModelFile::network() const {
     t.reactants = i32("network/reactants");
     t.products = i32("network/products");
     t.law = i32("network/law");
-    t.law_condition = i32("network/law_condition");
+    t.law_conditions = i32("network/law_conditions");
     t.parameters = f64("network/parameters");
     const auto products_shape = shape("network/products");
     t.n_products = products_shape.size() == 2 ? static_cast<int>(products_shape[1]) : -1;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <stdexcept>
+#include <tuple>
 
 namespace pcs {
 
@@ -14,6 +15,25 @@ constexpr int lane_padding = 8;  // doubles in the widest register
 
 void require(bool condition, const std::string& message) {
     if (!condition) throw std::invalid_argument("network tables: " + message);
+}
+
+int conditions_of(Law law) {
+    switch (law) {
+        case Law::cosmic_ray:
+        case Law::cosmic_ray_range:
+            return 1;
+        case Law::photo:
+            return 2;
+        default:
+            return 0;
+    }
+}
+
+// How many reactants a rate is proportional to: of a grain's rate the first alone, n_H stands for the grains.
+int bodies_of(const NetworkTables& t, int reaction) {
+    if (t.law[reaction] == static_cast<int>(Law::grain)) return 1;
+    const auto* first = &t.reactants[reaction * max_reactants];
+    return static_cast<int>(std::count_if(first, first + max_reactants, [](int s) { return s >= 0; }));
 }
 
 // The net stoichiometry of one reaction by host species, catalysts dropped.
@@ -38,8 +58,8 @@ void NetworkTables::validate() const {
     require(reactants.size() == R * max_reactants, "reactants must be (reactions, 3)");
     require(n_products >= 0 && products.size() == R * static_cast<std::size_t>(n_products),
             "products must be (reactions, P)");
-    require(law_condition.size() == R, "law_condition must have one value a reaction");
-    require(parameters.size() == R * n_parameters, "parameters must be (reactions, 3)");
+    require(law_conditions.size() == R * max_conditions, "law_conditions must be (reactions, 2)");
+    require(parameters.size() == R * n_parameters, "parameters must be (reactions, 7)");
     const auto in_range = [S](std::int32_t s) { return s >= -1 && s < static_cast<std::int32_t>(S); };
     require(std::all_of(reactants.begin(), reactants.end(), in_range), "a reactant is no species");
     require(std::all_of(products.begin(), products.end(), in_range), "a product is no species");
@@ -53,11 +73,15 @@ void NetworkTables::validate() const {
     }
     require(weight > 0, "scale_weights must not all be zero");
     for (std::size_t r = 0; r < R; ++r) {
-        require(law[r] >= 0 && law[r] < n_laws, "reaction " + std::to_string(r + 1) + " has an unknown rate law");
-        require(law_condition[r] >= -1 && law_condition[r] < n_conditions(), "a rate law reads an unknown condition");
-        require((law[r] == static_cast<int>(Law::cosmic_ray)) == (law_condition[r] >= 0),
-                "reaction " + std::to_string(r + 1) + ": a cosmic-ray rate reads a condition, an Arrhenius rate none");
-        require(reactants[r * max_reactants] >= 0, "reaction " + std::to_string(r + 1) + " has no reactant");
+        const std::string name = "reaction " + std::to_string(r + 1);
+        require(law[r] >= 0 && law[r] < n_laws, name + " has an unknown rate law");
+        for (int c = 0; c < max_conditions; ++c) {
+            const std::int32_t condition = law_conditions[r * max_conditions + c];
+            require(condition >= -1 && condition < n_conditions(), "a rate law reads an unknown condition");
+            require((c < conditions_of(static_cast<Law>(law[r]))) == (condition >= 0),
+                    name + " does not name the conditions that its rate law reads");
+        }
+        require(reactants[r * max_reactants] >= 0, name + " has no reactant");
     }
 }
 
@@ -86,13 +110,12 @@ void Plan::order_species(const NetworkTables& tables) {
                 if (int j = tables.reactants[r * max_reactants + k]; j >= 0) pattern[i * S + j] = 1;
 
     std::vector<char> done(S, 0);
+    std::vector<int> in_row(S, 0), in_column(S, 0), row, column;  // counts and lists among species that are not done
+    for (int i = 0; i < S; ++i)
+        for (int j = 0; j < S; ++j)
+            if (pattern[i * S + j]) ++in_row[i], ++in_column[j];
     position_.assign(S, 0);
     for (int step = 0; step < S; ++step) {
-        std::vector<int> in_row(S, 0), in_column(S, 0);
-        for (int i = 0; i < S; ++i)
-            if (!done[i])
-                for (int j = 0; j < S; ++j)
-                    if (!done[j] && pattern[i * S + j]) ++in_row[i], ++in_column[j];
         int best = -1;
         long best_cost = 0;
         for (int i = 0; i < S; ++i) {
@@ -103,16 +126,29 @@ void Plan::order_species(const NetworkTables& tables) {
         done[best] = 1;
         position_[best] = step;
         order_.push_back(best);
-        for (int i = 0; i < S; ++i)
-            if (!done[i] && pattern[i * S + best])
-                for (int j = 0; j < S; ++j)
-                    if (!done[j] && pattern[best * S + j]) pattern[i * S + j] = 1;
+        row.clear(), column.clear();
+        for (int i = 0; i < S; ++i) {
+            if (done[i]) continue;
+            if (pattern[i * S + best]) column.push_back(i), --in_row[i];
+            if (pattern[best * S + i]) row.push_back(i), --in_column[i];
+        }
+        for (int i : column)
+            for (int j : row)
+                if (!pattern[i * S + j]) pattern[i * S + j] = 1, ++in_row[i], ++in_column[j];
     }
 
     composition_.resize(static_cast<std::size_t>(n_conserved_) * S);
     for (int q = 0; q < n_conserved_; ++q)
         for (int i = 0; i < S; ++i) composition_[q * S + i] = tables.composition[q * S + order_[i]];
-    for (int i = 0; i < S; ++i) scale_weights_.push_back(tables.scale_weights[order_[i]]);
+    for (int i = 0; i < S; ++i) {
+        scale_weights_.push_back(tables.scale_weights[order_[i]]);
+        for (int q = 0; q < n_conserved_; ++q)
+            if (const double count = composition_[q * S + i]; count != 0) {
+                holds_.entry.push_back(q);
+                holds_count_.push_back(count);
+            }
+        holds_.close();
+    }
 
     // The pattern, fill included, row by row in the new order.
     row_begin_ = {0};
@@ -127,25 +163,29 @@ void Plan::order_species(const NetworkTables& tables) {
 }
 
 void Plan::group_reactions(const NetworkTables& tables) {
-    std::map<std::tuple<int, int, int>, std::vector<int>> by_kind;  // (bodies, law, condition)
-    for (int r = 0; r < tables.n_reactions(); ++r) {
-        const auto* first = &tables.reactants[r * max_reactants];
-        const int bodies = static_cast<int>(std::count_if(first, first + max_reactants, [](int s) { return s >= 0; }));
-        by_kind[{bodies, tables.law[r], tables.law_condition[r]}].push_back(r);
-    }
+    std::map<std::tuple<int, int>, std::vector<int>> by_kind;  // (bodies, law): equal laws read equal conditions
+    for (int r = 0; r < tables.n_reactions(); ++r) by_kind[{bodies_of(tables, r), tables.law[r]}].push_back(r);
     for (const auto& [kind, reactions] : by_kind) {
-        const auto [bodies, law, condition] = kind;
+        const auto [bodies, law] = kind;
+        const std::int32_t* condition = &tables.law_conditions[reactions[0] * max_conditions];
         const auto begin = static_cast<std::int32_t>(reaction_of_.size());
         reaction_of_.insert(reaction_of_.end(), reactions.begin(), reactions.end());
-        groups_.push_back({law, bodies, condition, begin, static_cast<std::int32_t>(reaction_of_.size())});
+        groups_.push_back({static_cast<Law>(law),
+                           bodies,
+                           static_cast<Law>(law) == Law::grain ? 1 : bodies - 1,
+                           {condition[0], condition[1]},
+                           begin,
+                           static_cast<std::int32_t>(reaction_of_.size())});
         while (reaction_of_.size() % lane_padding) reaction_of_.push_back(-1);
     }
     n_rates_ = static_cast<int>(reaction_of_.size());
-    for (int r : reaction_of_) {
-        const double* p = r < 0 ? nullptr : &tables.parameters[r * n_parameters];
-        alpha_.push_back(p ? p[0] : 0);
-        beta_.push_back(p ? p[1] : 0);
-        gamma_.push_back(p ? p[2] : 0);
+    parameters_.assign(static_cast<std::size_t>(n_parameters) * n_rates_, 0);
+    for (int k = 0, last = 0; k < n_rates_; ++k) {
+        const int r = reaction_of_[k];
+        if (r >= 0) last = r;
+        // Padding has the parameters of the reaction before it, so that nothing overflows there, but the first is 0.
+        for (int p = r < 0 ? 1 : 0; p < n_parameters; ++p)
+            parameters_[static_cast<std::size_t>(p) * n_rates_ + k] = tables.parameters[last * n_parameters + p];
         std::int32_t slot[max_reactants] = {0, 0, 0};
         int count = 0;
         if (r >= 0)
@@ -164,13 +204,15 @@ void Plan::gather_rhs(const NetworkTables& tables) {
                 net_[k].push_back(position_[s]);
                 net_[k].push_back(count);
             }
+    std::vector<std::vector<std::int32_t>> gain(n_species_), loss(n_species_);
+    for (int k = 0; k < n_rates_; ++k)
+        for (std::size_t e = 0; e < net_[k].size(); e += 2) {
+            auto& list = net_[k][e + 1] > 0 ? gain[net_[k][e]] : loss[net_[k][e]];
+            list.insert(list.end(), std::abs(net_[k][e + 1]), k);
+        }
     for (int i = 0; i < n_species_; ++i) {
-        for (int k = 0; k < n_rates_; ++k)
-            for (std::size_t e = 0; e < net_[k].size(); e += 2)
-                if (net_[k][e] == i) {
-                    auto& list = net_[k][e + 1] > 0 ? gain_.entry : loss_.entry;
-                    list.insert(list.end(), std::abs(net_[k][e + 1]), k);
-                }
+        gain_.entry.insert(gain_.entry.end(), gain[i].begin(), gain[i].end());
+        loss_.entry.insert(loss_.entry.end(), loss[i].begin(), loss[i].end());
         gain_.close();
         loss_.close();
     }
@@ -278,11 +320,12 @@ void Plan::publish() {
     v.n_rates = n_rates_;
     v.order = order_.data();
     v.composition = composition_.data();
+    v.holds_begin = holds_.begin.data();
+    v.holds = holds_.entry.data();
+    v.holds_count = holds_count_.data();
     v.scale_weights = scale_weights_.data();
     v.groups = groups_.data();
-    v.alpha = alpha_.data();
-    v.beta = beta_.data();
-    v.gamma = gamma_.data();
+    v.parameters = parameters_.data();
     v.reactants = reactants_.data();
     v.gain_begin = gain_.begin.data();
     v.gain = gain_.entry.data();

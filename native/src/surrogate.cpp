@@ -30,6 +30,8 @@ int index_of(const std::vector<std::string>& names, const std::string& name) {
 
 Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
     const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
+    if (std::count(tables.law.begin(), tables.law.end(), static_cast<int>(Law::photo)))
+        refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
     const auto latent = file.i32("surrogate/latent");
     clock_theta_ = file.f64("surrogate/clock_theta");
     if (latent.size() != 1 || latent[0] < 1) refuse(file, "surrogate/latent must be one positive number");

@@ -18,8 +18,9 @@ FloatArray = NDArray[np.float64]
 class NativeRosenbrock:
     """Advance cells in x = n / n_H by Rodas4 (Hairer & Wanner, Solving ODEs II, sec. VI.4).
 
-    rtol, atol: tolerances on x. max_steps: steps per cell; a cell that fails is tried once more with a tenth of the
-    tolerances and ten times the steps. threads: 0 leaves the number to OpenMP.
+    rtol, atol: tolerances on x. max_steps: steps per cell; a cell that fails is tried again with a tenth of the
+    tolerances and ten times the steps, then with rtol / 1000, atol / 1e6 and a hundred times the steps.
+    threads: 0 leaves the number to OpenMP.
     Raises ValueError for an option outside its range.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pychemsurrogate.model_file.layout import Array, ModelFileError, read_arrays, write_arrays
-from pychemsurrogate.network import Network, NetworkError
+from pychemsurrogate.network import CONDITION_UNITS, Network, NetworkError
 from pychemsurrogate.network.formats import native_text
 
 SUFFIX = ".pcs"
@@ -74,7 +74,8 @@ class ModelFile:
             arrays[f"network/{item.name}"] = value if isinstance(value, np.ndarray) else _text_array("\n".join(value))
         arrays["network/text"] = _text_array(network.text())
         arrays["network/hash"] = _text_array(network.hash)
-        units = {"n": "cm^-3", "T": "K", "dt": "s", "zeta": "1/s per H2", "x": "n/n_H, n_H counts H nuclei"}
+        units = {"n": "cm^-3", "T": "K", "dt": "s", "x": "n/n_H, n_H counts H nuclei"}
+        units |= {name: CONDITION_UNITS[name] for name in network.conditions if name in CONDITION_UNITS}
         return cls(arrays, {"network": network.name, "units": units, **(meta or {})})
 
     def write(self, path: str | PathLike[str]) -> None:

@@ -28,10 +28,10 @@ def _species(network: Network) -> list[str]:
 
 def _reactions(network: Network) -> list[str]:
     width = max(len(r.equation) for r in network.reactions)
-    lines = [f"{'#':>4}  {'reaction':<{width}}  {'law':<10}  parameters"]
+    lines = [f"{'#':>4}  {'reaction':<{width}}  {'law':<16}  parameters"]
     for i, r in enumerate(network.reactions, 1):
         parameters = "  ".join(f"{name} {value:g}" for name, value in zip(r.law.parameters, r.parameters, strict=True))
-        lines.append(f"{i:>4}  {r.equation:<{width}}  {r.law.name:<10}  {parameters}")
+        lines.append(f"{i:>4}  {r.equation:<{width}}  {r.law.name:<16}  {parameters}")
     return lines
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from pychemsurrogate.network.rate_laws import RATE_LAWS
+from pychemsurrogate.network.rate_laws import MAX_CONDITIONS, RATE_LAWS, RateLaw
 from pychemsurrogate.network.reaction import MAX_REACTANTS, Reaction
 from pychemsurrogate.network.species import NetworkError, Species, species_from_formula
 
@@ -27,7 +27,7 @@ class NetworkTables:
     """The network as plain arrays (docs/architecture.md): S species, R reactions, E elements, C conditions.
 
     composition (E + 1, S) f64; scale_weights (S) f64; reactants (R, 3) i32; products (R, P) i32;
-    law (R) i32; law_condition (R) i32; parameters (R, 3) f64. A missing species or condition is -1.
+    law (R) i32; law_conditions (R, 2) i32; parameters (R, 7) f64. A missing species or condition is -1.
     """
 
     species: tuple[str, ...]
@@ -37,7 +37,7 @@ class NetworkTables:
     reactants: IntArray
     products: IntArray
     law: IntArray
-    law_condition: IntArray
+    law_conditions: IntArray
     parameters: FloatArray
     conditions: tuple[str, ...]
 
@@ -91,12 +91,12 @@ class Network:
             for s in reaction.reactants + reaction.products:
                 if s.name not in self._index:
                     raise NetworkError(f'reaction "{reaction.equation}": unknown species "{s.name}"')
-            needed = reaction.law.condition
-            if needed is not None and needed not in self.conditions:
-                raise NetworkError(
-                    f'reaction "{reaction.equation}": its law {reaction.law.name} reads the condition "{needed}", '
-                    f"which the network does not name in its conditions"
-                )
+            for needed in reaction.law.conditions:
+                if needed not in self.conditions:
+                    raise NetworkError(
+                        f'reaction "{reaction.equation}": its law {reaction.law.name} reads the condition "{needed}", '
+                        f"which the network does not name in its conditions"
+                    )
 
     @property
     def n_species(self) -> int:
@@ -141,10 +141,7 @@ class Network:
             reactants=self._indices([r.reactants for r in self.reactions], MAX_REACTANTS),
             products=self._indices([r.products for r in self.reactions], n_products),
             law=np.array([r.law.number for r in self.reactions], dtype=np.int32),
-            law_condition=np.array(
-                [-1 if r.law.condition is None else self.conditions.index(r.law.condition) for r in self.reactions],
-                dtype=np.int32,
-            ),
+            law_conditions=np.array([self._condition_indices(r.law) for r in self.reactions], dtype=np.int32),
             parameters=np.array([r.padded_parameters for r in self.reactions], dtype=np.float64),
             conditions=self.conditions,
         )
@@ -156,6 +153,10 @@ class Network:
     def _indices(self, sides: Sequence[tuple[Species, ...]], width: int) -> IntArray:
         rows = [[self._index[s.name] for s in side] + [-1] * (width - len(side)) for side in sides]
         return np.array(rows, dtype=np.int32)
+
+    def _condition_indices(self, law: RateLaw) -> list[int]:
+        indices = [self.conditions.index(name) for name in law.conditions]
+        return indices + [-1] * (MAX_CONDITIONS - len(indices))
 
     def tables(self) -> NetworkTables:
         """The network as plain, read-only arrays."""
@@ -179,20 +180,31 @@ class Network:
         for law in RATE_LAWS:
             rows = np.flatnonzero(self._tables.law == law.number)
             if rows.size:
-                condition = None if law.condition is None else values[law.condition]
-                k[..., rows] = law.rate(self._tables.parameters[rows], t, condition)
+                read = [values[name] for name in law.conditions]
+                k[..., rows] = law.rate(self._tables.parameters[rows], t, read)
         return k
 
     @cached_property
     def _stoichiometry(self) -> sparse.csr_array:
         """(S, R): how many of a species a reaction makes, net."""
-        columns = np.arange(self.n_reactions)
-        total = np.zeros((self.n_species, self.n_reactions))
+        rows, columns, values = [], [], []
         for sign, table in ((-1.0, self._tables.reactants), (1.0, self._tables.products)):
-            for slot in table.T:
-                present = slot >= 0
-                np.add.at(total, (slot[present], columns[present]), sign)
-        return sparse.csr_array(total)
+            reactions, slots = np.nonzero(table >= 0)
+            rows.append(table[reactions, slots])
+            columns.append(reactions)
+            values.append(np.full(len(reactions), sign))
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        total = sparse.csr_array(entries, shape=(self.n_species, self.n_reactions))  # sums entries of one place
+        total.eliminate_zeros()
+        return total
+
+    @cached_property
+    def _slots(self) -> IntArray:
+        """(R, 3): what a rate is k times the product of: species; -1: nothing; -2: n_H (laws per_hydrogen)."""
+        slots: IntArray = self._tables.reactants.copy()
+        for number in (law.number for law in RATE_LAWS if law.per_hydrogen):
+            slots[self._tables.law == number, 1:] = (-2, -1)
+        return slots
 
     @cached_property
     def _jacobian_map(self) -> sparse.csr_array:
@@ -200,7 +212,7 @@ class Network:
         stoichiometry = self._stoichiometry.tocoo()
         rows, columns, values = [], [], []
         for species, reaction, count in zip(stoichiometry.row, stoichiometry.col, stoichiometry.data, strict=True):
-            for slot, reactant in enumerate(self._tables.reactants[reaction]):
+            for slot, reactant in enumerate(self._slots[reaction]):
                 if reactant >= 0:
                     rows.append(int(species) * self.n_species + int(reactant))
                     columns.append(int(reaction) * MAX_REACTANTS + slot)
@@ -209,8 +221,9 @@ class Network:
         return sparse.csr_array((values, (rows, columns)), shape=shape)
 
     def _factors(self, n: FloatArray) -> FloatArray:
-        # A missing reactant has index -1: it finds the 1 that is appended here.
-        return np.append(n, 1.0)[self._tables.reactants]
+        n_H = self._tables.scale_weights @ n
+        factors: FloatArray = np.append(n, [n_H, 1.0])[self._slots]
+        return factors
 
     def rhs(self, n: FloatArray, k: FloatArray) -> FloatArray:
         """dn/dt (S,) in cm^-3/s of one cell: n (S,) in cm^-3, k (R,) from rate_coefficients."""
@@ -218,7 +231,10 @@ class Network:
         return dndt
 
     def jacobian(self, n: FloatArray, k: FloatArray) -> FloatArray:
-        """d(dn/dt)/dn (S, S) in 1/s of one cell; row: species that changes, column: species that it depends on."""
+        """d(dn/dt)/dn (S, S) in 1/s of one cell; row: species that changes, column: species that it depends on.
+
+        n_H, which no reaction changes, is held fixed where a rate reads it (laws per_hydrogen).
+        """
         a, b, c = self._factors(n).T
         by_slot = np.stack([k * b * c, k * a * c, k * a * b], axis=1)
         flat: FloatArray = self._jacobian_map @ by_slot.ravel()
@@ -235,15 +251,14 @@ class Network:
         """
         exponents: dict[str, int] = {}
         for reaction in self.reactions:
-            law, needed = reaction.law, 2 - len(reaction.reactants)
-            if law.condition is None:
-                if needed:
-                    return None
-                continue
-            power = law.condition_power
-            exponent = 0 if power is None else needed // power
-            if exponent * (power or 1) != needed or exponents.setdefault(law.condition, exponent) != exponent:
+            law = reaction.law
+            needed = 0 if law.per_hydrogen else 2 - len(reaction.reactants)
+            if needed and not any(law.conditions.values()):
                 return None
+            for name, power in law.conditions.items():
+                exponent, rest = divmod(needed, power) if power else (0, 0)
+                if rest or exponents.setdefault(name, exponent) != exponent:
+                    return None
         return Symmetry({name: exponents.get(name, 0) for name in self.conditions})
 
     @property
@@ -258,6 +273,48 @@ class Network:
         return (
             "T",
             *(spelling.get(p, "{}/n_H^" + str(p)).format(name) for name, p in self.symmetry.exponents.items()),
+        )
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def restricted(
+        self, elements: Sequence[str] | None = None, max_heavy_atoms: int | None = None, name: str | None = None
+    ) -> Network:
+        """The network of the species made of `elements` with at most `max_heavy_atoms` nuclei beside H and He.
+
+        None: no restriction. Closed: species that are not both formed and destroyed, net, are dropped until none is
+        left. Raises NetworkError for elements that the network lacks, and if nothing is left.
+        """
+        unknown = sorted(set(elements or ()) - set(self.elements))
+        if unknown:
+            raise NetworkError(
+                f"network {self.name} has no {', '.join(unknown)}; its elements are {', '.join(self.elements)}"
+            )
+        keep = {
+            s.name
+            for s in self.species
+            if (elements is None or set(s.elements) <= set(elements))
+            and (max_heavy_atoms is None or _heavy_atoms(s) <= max_heavy_atoms)
+        }
+        while True:
+            reactions = [r for r in self.reactions if all(s.name in keep for s in r.reactants + r.products)]
+            formed, destroyed = set(), set()
+            for reaction in reactions:
+                left, right = ([s.name for s in side] for side in (reaction.reactants, reaction.products))
+                formed |= {s for s in right if right.count(s) > left.count(s)}
+                destroyed |= {s for s in left if left.count(s) > right.count(s)}
+            if formed & destroyed == keep:
+                break
+            keep = formed & destroyed
+        read = {condition for r in reactions for condition in r.law.conditions}
+        limits = [f"elements {' '.join(elements)}"] if elements is not None else []
+        limits += [f"at most {max_heavy_atoms} heavy atoms"] if max_heavy_atoms is not None else []
+        return Network(
+            name or self.name,
+            [s for s in self.species if s.name in keep],
+            reactions,
+            [condition for condition in self.conditions if condition in read],
+            [*self.source, f"restricted to a closed network{': ' if limits else ''}{', '.join(limits)}"],
         )
 
     # --- text -------------------------------------------------------------------------------------------------
@@ -281,6 +338,10 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {self.n_species} species, {self.n_reactions} reactions>"
+
+
+def _heavy_atoms(species: Species) -> int:
+    return sum(count for element, count in species.elements.items() if element not in ("H", "He"))
 
 
 def _is_formula(species: Species) -> bool:

@@ -39,10 +39,13 @@ class Reaction:
             )
         if not np.all(np.isfinite(self.parameters)):
             raise NetworkError(f'reaction "{self.equation}": a parameter is not finite: {self.parameters}')
-        imbalance = self.imbalance()
-        if imbalance:
-            what = ", ".join(f"{name} {excess:+d}" for name, excess in imbalance.items())
-            raise NetworkError(f'reaction "{self.equation}" is not balanced: products minus reactants: {what}')
+        if self.law.per_hydrogen and len(set(self.reactants)) > 1:
+            raise NetworkError(
+                f'reaction "{self.equation}": the law {self.law.name} takes one species alone, once or more often'
+            )
+        excess = self.imbalance()
+        if excess:
+            raise NetworkError(f'reaction "{self.equation}" is not balanced: {describe_imbalance(excess)}')
 
     @property
     def equation(self) -> str:
@@ -67,28 +70,37 @@ class Reaction:
     def rate(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """The rate coefficient k in cm^(3(m-1))/s for m reactants.
 
-        temperature [K] and conditions (by name) broadcast together. Raises KeyError if the law's condition is missing.
+        temperature [K] and conditions (by name) broadcast together. Raises KeyError if a condition is missing.
         """
         t = np.asarray(temperature, dtype=np.float64)
-        name = self.law.condition
-        condition = None if name is None else np.asarray(conditions[name], dtype=np.float64)
-        k = self.law.rate(np.asarray(self.padded_parameters), t, condition)
-        shape = t.shape if condition is None else np.broadcast_shapes(t.shape, condition.shape)
+        values = [np.asarray(conditions[name], dtype=np.float64) for name in self.law.conditions]
+        k = self.law.rate(np.asarray(self.padded_parameters), t, values)
+        shape = np.broadcast_shapes(t.shape, *(v.shape for v in values))
         rates: NDArray[np.float64] = np.broadcast_to(k, shape).copy()
         return rates
 
     def imbalance(self) -> dict[str, int]:
         """Products minus reactants of every element and of the charge that are not conserved; empty if balanced."""
-        excess: Counter[str] = Counter()
-        for sign, side in ((1, self.products), (-1, self.reactants)):
-            for species in side:
-                for element, count in species.elements.items():
-                    excess[element] += sign * count
-                excess["charge"] += sign * species.charge
-        return {name: count for name, count in excess.items() if count}
+        return imbalance(self.reactants, self.products)
 
     def __str__(self) -> str:
         return self.equation
+
+
+def imbalance(reactants: Iterable[Species], products: Iterable[Species]) -> dict[str, int]:
+    """Products minus reactants of every element and of the charge that are not conserved; empty if balanced."""
+    excess: Counter[str] = Counter()
+    for sign, side in ((1, products), (-1, reactants)):
+        for species in side:
+            for element, count in species.elements.items():
+                excess[element] += sign * count
+            excess["charge"] += sign * species.charge
+    return {name: count for name, count in excess.items() if count}
+
+
+def describe_imbalance(excess: Mapping[str, int]) -> str:
+    """What `imbalance` found, as text."""
+    return "products minus reactants: " + ", ".join(f"{name} {count:+d}" for name, count in excess.items())
 
 
 def _sum(terms: Iterable[str]) -> str:

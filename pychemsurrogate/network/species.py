@@ -43,7 +43,8 @@ ATOMIC_WEIGHTS_U: Final[Mapping[str, float]] = MappingProxyType(
 
 ELECTRON_NAME: Final = "e-"
 
-_FORMULA = re.compile(r"((?:[A-Z][a-z]?\d*)+)(\++|-+)?")
+# c-, l-, t-: cyclic, linear and trans isomers.
+_FORMULA = re.compile(r"(?:[clt]-)?((?:[A-Z][a-z]?\d*)+)(\++|-+)?")
 _ATOM = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
@@ -70,7 +71,7 @@ class Species:
 
 
 def species_from_formula(name: str) -> Species:
-    """Read a species from its chemical formula: "H2", "HCO+", "CH3+", "He+", "e-".
+    """Read a species from its chemical formula: "H2", "HCO+", "CH3+", "He+", "e-", "c-C3H2".
 
     Raises NetworkError for a name that is not a formula, or for an element without a tabulated weight.
     """
@@ -90,7 +91,8 @@ def species_from_formula(name: str) -> Species:
     charge = (match[2] or "").count("+") - (match[2] or "").count("-")
     mass = sum(ATOMIC_WEIGHTS_U[e] * count for e, count in elements.items()) * ATOMIC_MASS_UNIT_G
     mass -= charge * ELECTRON_MASS_G
-    return Species(name, elements, charge, mass, _formula_latex(match[1], charge))
+    isomer = rf"\text{{{name[: match.start(1)]}}}" if match.start(1) else ""
+    return Species(name, elements, charge, mass, isomer + _formula_latex(match[1], charge))
 
 
 def declared_species(name: str, elements: Mapping[str, int], charge: int, mass_g: float) -> Species:

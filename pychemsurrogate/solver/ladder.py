@@ -22,7 +22,8 @@ class Batch:
     """Cells on the host.
 
     n (B, S) [cm^-3] and status (B) are changed in place; dt [s], temperature [K] (B or 1), conditions (B or 1, C),
-    mask (B) or None.
+    mask (B) or None. counts (B, 3), or None if nobody asked: steps, rejected steps, factorisations of the native
+    integrator are added to it.
     """
 
     n: FloatArray
@@ -31,6 +32,7 @@ class Batch:
     conditions: FloatArray
     status: NDArray[np.int8]
     mask: NDArray[np.int8] | None = None
+    counts: NDArray[np.int32] | None = None
 
     def rows(self, chosen: NDArray[np.intp], n: FloatArray) -> Batch:
         """The chosen cells, with the states n."""
@@ -60,7 +62,9 @@ class Ladder:
 
     def step(self, batch: Batch) -> dict[str, Any]:
         """Advance the batch in place and return the figures of the report."""
-        figures = self._native.step(batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask)
+        figures = self._native.step(
+            batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts
+        )
         start = perf_counter()
         if not (figures["failed"] or self._reference_only):
             return figures

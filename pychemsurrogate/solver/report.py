@@ -25,6 +25,9 @@ _TOLD: Final = (
     "defect_max",
 )
 
+# The columns of the native core's counts.
+_PER_CELL: Final = ("steps_per_cell", "rejected_per_cell", "factorisations_per_cell")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -34,7 +37,9 @@ class Report:
     refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
     second_try, scipy: cells that needed these rungs of the ladder; repaired: cells whose input was mended;
     steps, rejected_steps: of the native exact integrator; seconds, seconds_surrogate, seconds_exact: wall time;
-    defect_max: largest relative defect in elements and charge before the projection.
+    defect_max: largest relative defect in elements and charge before the projection;
+    steps_per_cell, rejected_per_cell, factorisations_per_cell: (cells,) int32 of the native exact integrator, all its
+    tries together, 0 for cells that never met it; None unless the call asked for statistics.
     """
 
     status: NDArray[np.int8]
@@ -54,10 +59,15 @@ class Report:
     seconds_surrogate: float
     seconds_exact: float
     defect_max: float
+    steps_per_cell: NDArray[np.int32] | None = None
+    rejected_per_cell: NDArray[np.int32] | None = None
+    factorisations_per_cell: NDArray[np.int32] | None = None
 
     @classmethod
-    def of(cls, status: NDArray[np.int8], figures: Mapping[str, Any]) -> Report:
-        """From the statuses, which tell most counts, and the figures that they do not tell."""
+    def of(
+        cls, status: NDArray[np.int8], figures: Mapping[str, Any], counts: NDArray[np.int32] | None = None
+    ) -> Report:
+        """From the statuses, which tell most counts, the figures that they do not tell, and counts (cells, 3)."""
         tally = np.bincount(status.view(np.uint8), minlength=256).tolist()  # negative statuses come last
         return cls(
             status=status,
@@ -68,6 +78,7 @@ class Report:
             failed=sum(tally[128:]),
             scipy=tally[Status.EXACT_SCIPY],
             **{name: figures[name] for name in _TOLD},
+            **({} if counts is None else dict(zip(_PER_CELL, counts.T, strict=True))),
         )
 
     @property

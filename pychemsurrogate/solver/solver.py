@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pychemsurrogate import _native
 from pychemsurrogate.model_file import ModelFile
-from pychemsurrogate.network import Network
+from pychemsurrogate.network import CONDITION_UNITS, Network
 from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_type, device_target, from_host, host_target
 from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.report import Report
@@ -40,8 +40,9 @@ class Solver:
         *,
         device: str = "cpu",
         engine: str | None = None,
-        rtol: float = 1e-2,
-        atol: float = 1e-15,
+        rtol: float | None = None,
+        atol: float | None = None,
+        target_error_dex: float | None = None,
         max_steps: int = 2000,
         threads: int = 0,
         repair: str = "none",
@@ -73,12 +74,14 @@ class Solver:
             "integrator": "native" if integrator == "native" else "host",
             "rtol": rtol,
             "atol": atol,
+            "target_error_dex": target_error_dex,
             "max_steps": max_steps,
             "threads": threads,
             "repair": repair,
         }
         for key, value in options.items():
-            self._native.set_option(key, str(value))
+            if value is not None:
+                self._native.set_option(key, str(value))
         self._ladder = Ladder(
             self._native,
             self.network,
@@ -104,7 +107,9 @@ class Solver:
         integrator  "native" (Rodas4, batched) or "scipy" (BDF, the slow reference) for the exact path
         options     device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
                     cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
-                    rtol (1e-2), atol (1e-15, in n/n_H), max_steps (2000), threads (0: OpenMP's choice),
+                    rtol (1e-2), atol (1e-15, in n/n_H), or instead of them target_error_dex (1e-6 to 1: of 100
+                    cells one may err by more in its worst species; from a table measured on the osu network's
+                    workload, docs/architecture.md), max_steps (2000), threads (0: OpenMP's choice),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
                     "floor,electrons" both): repairs are counted in the report; species (the host's names in order:
                     a model for others is refused)
@@ -128,6 +133,7 @@ class Solver:
         *,
         out: Any = None,
         mask: NDArray[Any] | None = None,
+        statistics: bool = False,
         **conditions: Any,
     ) -> tuple[Any, Report]:
         """Advance every cell by dt and return (abundances, report).
@@ -136,6 +142,7 @@ class Solver:
         dt           s; temperature: K; conditions by keyword, such as zeta in 1/s; each a scalar or (cells,)
         out          where the result goes: None allocates, `out=abundances` works in place
         mask         (cells,), false: leave this cell alone
+        statistics   True: the report counts every cell's steps, rejected steps and factorisations
 
         A cell that cannot be served keeps its input bit for bit, and report.status says why (report.advice()).
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
@@ -149,17 +156,58 @@ class Solver:
             conditions=self._condition_table(conditions, count),
             status=np.zeros(count, dtype=np.int8),
             mask=None if mask is None else self._check_mask(mask, count),
+            counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
         )
         if self.device != "cpu":
             result = device_target(abundances, out, self.device)
-            return result, Report.of(batch.status, self._torch_step(result, batch))
+            return result, Report.of(batch.status, self._torch_step(result, batch), batch.counts)
         result, batch.n = host_target(abundances, out)
         if self.engine == "native":
-            return result, Report.of(batch.status, self._ladder.step(batch))
+            return result, Report.of(batch.status, self._ladder.step(batch), batch.counts)
         moved = from_host(batch.n, self.device)
         figures = self._torch_step(moved, batch)
         batch.n[...] = moved.numpy()
-        return result, Report.of(batch.status, figures)
+        return result, Report.of(batch.status, figures, batch.counts)
+
+    def equilibrium(
+        self,
+        abundances: Any,
+        temperature: Any,
+        *,
+        tolerance: float = 1e-4,
+        duration: float = 1e17,
+        out: Any = None,
+        mask: NDArray[Any] | None = None,
+        statistics: bool = False,
+        **conditions: Any,
+    ) -> tuple[Any, Report]:
+        """Bring every cell to the equilibrium that it would reach in time and return (abundances, report).
+
+        A cell is in equilibrium when no species above atol (n/n_H) changes by more than `tolerance` (1e-10 to 0.1) of
+        itself over `duration` [s]. Each cell is advanced over that duration again and again, at most 30 times, by the
+        native exact integrator whatever the mode; elements and charge stay those of the input. A cell that still
+        changes keeps its input and has status NO_EQUILIBRIUM. Everything else is as in `step`.
+        """
+        count = self._check_shape(abundances)
+        batch = Batch(
+            n=np.empty((0, 0)),
+            dt=np.empty(0),
+            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
+            conditions=self._condition_table(conditions, count),
+            status=np.zeros(count, dtype=np.int8),
+            mask=None if mask is None else self._check_mask(mask, count),
+            counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
+        )
+        if self.device == "cpu":
+            result, batch.n = host_target(abundances, out)
+        else:
+            result = device_target(abundances, out, self.device)
+            batch.n = result.cpu().numpy()
+        columns = (batch.temperature, batch.conditions, batch.status)
+        figures = self._native.equilibrium(batch.n, *columns, tolerance, duration, batch.mask, batch.counts)
+        if self.device != "cpu":
+            result.copy_(from_host(batch.n, self.device))
+        return result, Report.of(batch.status, figures, batch.counts)
 
     def _torch_step(self, n: Any, batch: Batch) -> dict[str, Any]:
         """The torch page (solver/step.py) on the tensor n, in place; the batch brings the rest and takes the status."""
@@ -170,7 +218,11 @@ class Solver:
 
         def refused(packed: Batch) -> dict[str, Any]:
             reasons = packed.status.copy()
+            rows = cells.waiting.cpu().numpy()
+            packed.counts = None if batch.counts is None else batch.counts[rows]
             figures = self._ladder.step(packed)
+            if batch.counts is not None and packed.counts is not None:
+                batch.counts[rows] = packed.counts
             packed.status[...] = np.where(packed.status == Status.EXACT_REQUESTED, reasons, packed.status)
             return figures
 
@@ -200,7 +252,10 @@ class Solver:
             raise TypeError(
                 f"{self.network.name} reads the conditions {self.conditions}: missing {missing}, unknown {unknown}"
             )
-        columns = [cell_values(given[name], name, count, "1/s", positive=False) for name in self.conditions]
+        columns = [
+            cell_values(given[name], name, count, CONDITION_UNITS.get(name, "its unit"), positive=False)
+            for name in self.conditions
+        ]
         rows = 1 if all(len(column) == 1 for column in columns) else count
         table = np.empty((rows, len(columns)))
         for k, column in enumerate(columns):

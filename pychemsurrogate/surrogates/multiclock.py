@@ -126,6 +126,12 @@ def reduce_conditions(network: Network, conditions: NDArray[np.float64], density
         raise ValueError(
             f"network {network.name} has no density symmetry, so the multi-clock surrogate cannot serve it"
         )
+    unscaled = [name for name, exponent in network.symmetry.exponents.items() if exponent != 1]
+    if unscaled:
+        raise ValueError(
+            f"network {network.name} reads {', '.join(unscaled)}, which does not scale with n_H: "
+            "the multi-clock surrogate cannot serve it"
+        )
     exponents = np.array([network.symmetry.exponents[name] for name in network.conditions])
     return np.asarray(conditions / density[:, None] ** exponents)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,18 +13,16 @@ from pychemsurrogate.network.rate_laws import ARRHENIUS, COSMIC_RAY
 from pychemsurrogate.network.rate_laws.arrhenius import REFERENCE_TEMPERATURE_K
 
 
-def _arrhenius(parameters: Tensor, temperature: Tensor, condition: Tensor | None) -> Tensor:
-    alpha, beta, gamma = parameters.unbind(-1)
+def _arrhenius(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    alpha, beta, gamma = parameters[..., :3].unbind(-1)
     return alpha * (temperature / REFERENCE_TEMPERATURE_K) ** beta * torch.exp(-gamma / temperature)
 
 
-def _cosmic_ray(parameters: Tensor, temperature: Tensor, condition: Tensor | None) -> Tensor:
-    if condition is None:
-        raise TypeError("the cosmic_ray law needs the condition zeta")
-    return parameters[..., 0] * condition
+def _cosmic_ray(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    return parameters[..., 0] * conditions[0]
 
 
-_LAWS: dict[int, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+_LAWS: dict[int, Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]] = {
     ARRHENIUS.number: _arrhenius,
     COSMIC_RAY.number: _cosmic_ray,
 }
@@ -35,13 +33,12 @@ class Rates(nn.Module):
 
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
-        self.laws: list[tuple[int, int]] = []
+        self.laws: list[tuple[int, list[int]]] = []  # number, columns of the conditions
         for number in sorted({int(law) for law in tables.law}):
             if number not in _LAWS:
                 raise NotImplementedError(f"rate law {number} has no torch form; add it to surrogates/rates.py")
             rows = (tables.law == number).nonzero()[0]
-            columns = {int(c) for c in tables.law_condition[rows]}
-            self.laws.append((number, columns.pop()))
+            self.laws.append((number, [int(c) for c in tables.law_conditions[rows[0]] if c >= 0]))
             self.register_buffer(f"rows_{number}", torch.as_tensor(rows))
             self.register_buffer(f"parameters_{number}", torch.as_tensor(tables.parameters[rows].copy()))
         reactions, species = len(tables.law), len(tables.species)
@@ -67,9 +64,9 @@ class Rates(nn.Module):
     def coefficients(self, temperature: Tensor, conditions: Tensor) -> Tensor:
         """k (B, R) from temperature (B) [K] and conditions (B, C), in the network's order."""
         k = temperature.new_zeros(len(temperature), self.makes.shape[0])
-        for number, column in self.laws:
-            condition = None if column < 0 else conditions[:, column, None]
-            value = _LAWS[number](getattr(self, f"parameters_{number}"), temperature[:, None], condition)
+        for number, columns in self.laws:
+            read = [conditions[:, column, None] for column in columns]
+            value = _LAWS[number](getattr(self, f"parameters_{number}"), temperature[:, None], read)
             k[:, getattr(self, f"rows_{number}")] = value
         return k
 

@@ -82,11 +82,12 @@ static void test_options(pcs_solver* solver) {
                  {"atol", "-1", "must be a number between"},
                  {"max_steps", "none", "must be a number between"},
                  {"max_steps", "nan", "must be a number between"},
-                 {"threads", "-2", "must be a number between"}};
+                 {"threads", "-2", "must be a number between"},
+                 {"statistics", "some", "must be one of off, on"}};
     static const char* const right[][2] = {{"mode", "auto"},    {"mode", "exact"},       {"rtol", "1e-3"},
                                            {"atol", "1e-18"},   {"max_steps", "500"},    {"threads", "2"},
                                            {"repair", "floor"}, {"repair", "electrons"}, {"repair", "floor,electrons"},
-                                           {"repair", "none"}};
+                                           {"repair", "none"},  {"statistics", "on"},    {"statistics", "off"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
         CHECK_FAILS(pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
     for (size_t i = 0; i < sizeof right / sizeof *right; ++i)
@@ -137,6 +138,70 @@ static void test_step_arguments(pcs_solver* solver) {
     CHECK(T == 30 && dt == 1e9 && zeta == 1e-16);
 }
 
+static void test_equilibrium_and_statistics(pcs_solver* solver) {
+    double n[2][29] = {{0}}, before[2][29], T = 30, zeta = 1e-16, dt = 1e9, value = -7;
+    int8_t status[2] = {9, 9};
+    int32_t steps[2] = {-1, -1}, more[2] = {-1, -1};
+    for (int cell = 0; cell < 2; ++cell) {
+        n[cell][pcs_species_index(solver, "H2")] = 5e3;
+        n[cell][pcs_species_index(solver, "O")] = 3;
+        n[cell][pcs_species_index(solver, "CO")] = cell;
+        n[cell][pcs_species_index(solver, "C")] = 1 - cell;
+    }
+    n[1][pcs_species_index(solver, "O")] -= 1; /* the same elements in both */
+    memcpy(before, n, sizeof n);
+    CHECK_FAILS(pcs_equilibrium(NULL, 2, 1e-4, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
+                "open it with pcs_open");
+    CHECK_FAILS(pcs_equilibrium(solver, 2, 1, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
+                "tolerance");
+    CHECK_FAILS(pcs_equilibrium(solver, 2, 1e-4, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
+                "duration");
+    CHECK_FAILS(pcs_equilibrium(solver, 2, 1e-4, 1e17, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
+                "not be null");
+    CHECK(memcmp(before, n, sizeof n) == 0);
+
+    CHECK(pcs_set_option(solver, "statistics", "on") == 0);
+    CHECK(pcs_equilibrium(solver, 2, 1e-4, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
+    CHECK(status[0] == PCS_STATUS_EXACT_REQUESTED && status[1] == PCS_STATUS_EXACT_REQUESTED);
+    for (int i = 0; i < 29; ++i) CHECK(n[0][i] > 0 && n[0][i] < n[1][i] * 1.001 && n[1][i] < n[0][i] * 1.001);
+    CHECK(pcs_report(solver, "steps", &value) == 0);
+    CHECK(pcs_cell_statistics(solver, "steps", 2, steps) == 0 && value == steps[0] + steps[1] && steps[0] > 1);
+    memcpy(before, n, sizeof n);
+    CHECK(pcs_equilibrium(solver, 2, 1e-10, 1e3, *n, 0, 1, &T, 0, &zeta, 0, 1, NULL, NULL) == PCS_E_ARGUMENT);
+    n[0][pcs_species_index(solver, "CO")] *= 0.5;
+    memcpy(before, n, sizeof n);
+    CHECK(pcs_equilibrium(solver, 2, 1e-10, 1e6, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
+    CHECK(status[0] == PCS_STATUS_NO_EQUILIBRIUM && memcmp(before[0], n[0], sizeof n[0]) == 0);
+
+    CHECK(pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
+    CHECK(pcs_cell_statistics(solver, "steps", 2, steps) == 0 && steps[0] > 0 && steps[1] > 0);
+    CHECK(pcs_cell_statistics(solver, "rejected_steps", 2, more) == 0 && more[0] < steps[0] && more[0] >= 0);
+    CHECK(pcs_cell_statistics(solver, "factorisations", 2, more) == 0 && more[0] <= steps[0] && more[0] > 0);
+    CHECK_FAILS(pcs_cell_statistics(solver, "joules", 2, steps), PCS_E_NAME, "known are: steps, ");
+    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 3, steps), PCS_E_ARGUMENT, "another number of cells");
+    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 2, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(pcs_cell_statistics(solver, NULL, 2, steps), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(pcs_cell_statistics(NULL, "steps", 2, steps), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK(pcs_set_option(solver, "statistics", "off") == 0);
+    CHECK(pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
+    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 2, steps), PCS_E_ARGUMENT, "statistics was off");
+}
+
+static void test_target_error(const char* model) {
+    pcs_solver* solver = NULL;
+    CHECK(pcs_open(model, &solver) == 0);
+    CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0"), PCS_E_OPTION, "must be a number between");
+    CHECK(pcs_set_option(solver, "target_error_dex", "0.01") == 0);
+    CHECK(pcs_set_option(solver, "target_error_dex", "1e-3") == 0);
+    CHECK_FAILS(pcs_set_option(solver, "rtol", "1e-3"), PCS_E_OPTION, "not both");
+    CHECK_FAILS(pcs_set_option(solver, "atol", "1e-18"), PCS_E_OPTION, "not both");
+    pcs_close(&solver);
+    CHECK(pcs_open(model, &solver) == 0);
+    CHECK(pcs_set_option(solver, "rtol", "1e-3") == 0);
+    CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0.01"), PCS_E_OPTION, "not both");
+    pcs_close(&solver);
+}
+
 static void test_report(pcs_solver* solver) {
     static const char* const keys[] = {"cells",   "surrogate",         "unchanged",     "masked",
                                        "exact",   "refused_box",       "refused_error", "second_try",
@@ -175,6 +240,8 @@ int main(int argc, char** argv) {
     test_null_handle();
     test_step_arguments(solver);
     test_report(solver);
+    test_equilibrium_and_statistics(solver);
+    test_target_error(argv[1]);
     test_status_messages();
     pcs_close(&solver);
     return finish();

@@ -46,6 +46,18 @@ int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt
     (void)mask, (void)status;
     return 0;
 }
+int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, double duration_s, double* n_cm3,
+                    int64_t cell_stride, int64_t species_stride, const double* temperature_K,
+                    int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
+                    const int8_t* mask, int8_t* status) {
+    (void)solver, (void)n_cells, (void)tolerance, (void)duration_s, (void)n_cm3, (void)cell_stride;
+    (void)species_stride, (void)temperature_K, (void)temperature_stride, (void)conditions, (void)cond_cell_stride;
+    (void)cond_stride, (void)mask, (void)status;
+    return 0;
+}
+int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
+    return (void)solver, (void)key, (void)n_cells, (void)values, PCS_E_NAME;
+}
 int pcs_report(const pcs_solver* solver, const char* key, double* value) {
     return (void)solver, (void)key, (void)value, PCS_E_NAME;
 }

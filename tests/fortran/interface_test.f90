@@ -16,6 +16,7 @@ program interface_test
   call test_names()
   call test_options()
   call test_step()
+  call test_equilibrium()
   call test_shapes()
   call test_closed(never_opened)
   call chemistry%close()
@@ -133,6 +134,41 @@ contains
     call check(n(chemistry%species_index("CO"), 2) == 0 .and. n(chemistry%species_index("CO"), 3) > 0, "array sections")
   end subroutine
 
+  subroutine test_equilibrium()
+    real(real64), allocatable :: n(:, :), before(:, :), temperature(:), conditions(:, :)
+    integer(int8) :: status(3), mask(3)
+    integer :: steps(3)
+
+    call make_cells(n, temperature, conditions)
+    before = n
+    mask = [1_int8, 0_int8, 1_int8]
+    call chemistry%set_option("statistics", "on")
+    call chemistry%equilibrium(n, temperature, conditions, mask=mask, status=status)
+    call check(all(status == [PCS_STATUS_EXACT_REQUESTED, PCS_STATUS_MASKED, PCS_STATUS_EXACT_REQUESTED]), "equilibrium")
+    call check(all(n(:, 2) == before(:, 2)) .and. n(chemistry%species_index("CO"), 3) > 0, "equilibrium: abundances")
+    call chemistry%cell_statistics("steps", steps)
+    call check(steps(1) > 1 .and. steps(2) == 0 .and. sum(steps) == nint(chemistry%report("steps")), "cell_statistics")
+    call chemistry%cell_statistics("joules", steps, stat)
+    call check(stat == PCS_E_NAME, "unknown count")
+    call chemistry%cell_statistics("steps", steps(1:2), stat)
+    call check(stat == PCS_E_ARGUMENT, "cell_statistics: number of cells")
+    call chemistry%set_option("statistics", "off")
+
+    before = n
+    call chemistry%equilibrium(n, temperature, conditions)
+    call check(maxval(abs(n(:, 1) - before(:, 1)) / (before(:, 1) + 1.0e-9_real64)) < 1e-3_real64, "equilibrium stays")
+    n = before
+    call chemistry%equilibrium(n, temperature, conditions, tolerance=1.0e-3_real64, duration=1.0e16_real64)
+    call make_cells(n, temperature, conditions)
+    before = n
+    call chemistry%equilibrium(n, temperature, conditions, duration=1.0e4_real64, tolerance=1.0e-9_real64, status=status)
+    call check(all(status == PCS_STATUS_NO_EQUILIBRIUM) .and. all(n == before), "no equilibrium")
+    call chemistry%equilibrium(n, temperature, conditions, tolerance=2.0_real64, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "tolerance") > 0, "equilibrium: tolerance")
+    call chemistry%equilibrium(n(1:28, :), temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "equilibrium: n") == 1, "equilibrium: shapes")
+  end subroutine
+
   subroutine test_shapes()
     real(real64), allocatable :: n(:, :), before(:, :), temperature(:), conditions(:, :)
     integer(int8) :: two(2)
@@ -162,6 +198,7 @@ contains
   subroutine test_closed(solver)
     type(chem_solver), intent(inout) :: solver
     real(real64) :: n(29, 1), temperature(1), conditions(1, 1)
+    integer :: counts(1)
 
     call check(.not. solver%is_open(), "closed: is_open")
     call check(solver%n_species() == 0 .and. solver%n_conditions() == 0 .and. solver%n_conserved() == 0, "closed: counts")
@@ -174,6 +211,10 @@ contains
     conditions = 1e-16_real64
     call solver%step(n, 1.0_real64, temperature, conditions, stat=stat, errmsg=message)
     call check(stat == PCS_E_ARGUMENT .and. all(abs(n - 1) < tiny(1.0_real64)), "closed: step")
+    call solver%equilibrium(n, temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. all(abs(n - 1) < tiny(1.0_real64)), "closed: equilibrium")
+    call solver%cell_statistics("steps", counts, stat, message)
+    call check(stat == PCS_E_ARGUMENT, "closed: cell_statistics")
     value = solver%report("cells", stat, message)
     call check(stat == PCS_E_ARGUMENT, "closed: report")
     value = solver%composition(1, 1, stat, message)

@@ -19,23 +19,24 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec*
     constexpr double dependent = 1e-12, longest_step = 2.0;
     Vec target[max_conserved], residual[max_conserved];
     Vec gram[max_conserved * max_conserved];
-    for (int q = 0; q < Q; ++q) {
-        target[q] = lambda[q] = Vec{};
-        for (int i = 0; i < S; ++i) target[q] += plan.composition[q * S + i] * x0[i];
-    }
+    for (int q = 0; q < Q; ++q) target[q] = lambda[q] = Vec{};
+    for (int i = 0; i < S; ++i)
+        for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
+            target[plan.holds[e]] += plan.holds_count[e] * x0[i];
     Defect defect{};
     Int done = {};
     for (int step = 0;; ++step) {
-        Vec worst = {};
-        for (int q = 0; q < Q; ++q) {
-            const double* a = plan.composition + q * S;
-            Vec sum = {}, size = {};
-            for (int i = 0; i < S; ++i) {
-                sum += a[i] * x[i];
-                size += __builtin_fabs(a[i]) * max(x[i], x0[i]);
+        Vec worst = {}, size[max_conserved];
+        for (int q = 0; q < Q; ++q) residual[q] = size[q] = Vec{};
+        for (int i = 0; i < S; ++i)
+            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e) {
+                const int q = plan.holds[e];
+                residual[q] += plan.holds_count[e] * x[i];  // the sum first
+                size[q] += __builtin_fabs(plan.holds_count[e]) * max(x[i], x0[i]);
             }
-            residual[q] = target[q] - sum;
-            const Vec relative = abs(residual[q]) / max(size, broadcast(1e-300));
+        for (int q = 0; q < Q; ++q) {
+            residual[q] = target[q] - residual[q];
+            const Vec relative = abs(residual[q]) / max(size[q], broadcast(1e-300));
             worst = relative > worst ? relative : worst;
             worst = residual[q] == residual[q] ? worst : residual[q];  // a NaN must not look conserved
         }
@@ -46,15 +47,13 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec*
         done |= worst <= nearly;
 
         // The Gram matrix A diag(x) A^T, Gaussian elimination with dependent rows skipped.
+        for (int e = 0; e < Q * Q; ++e) gram[e] = Vec{};
+        for (int i = 0; i < S; ++i)
+            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
+                for (int d = plan.holds_begin[i]; d <= e; ++d)
+                    gram[plan.holds[e] * Q + plan.holds[d]] += plan.holds_count[e] * plan.holds_count[d] * x[i];
         for (int q = 0; q < Q; ++q)
-            for (int p = 0; p <= q; ++p) {
-                Vec sum = {};
-                for (int i = 0; i < S; ++i) {
-                    const double product = plan.composition[q * S + i] * plan.composition[p * S + i];
-                    if (product != 0) sum += product * x[i];
-                }
-                gram[q * Q + p] = gram[p * Q + q] = sum;
-            }
+            for (int p = 0; p < q; ++p) gram[p * Q + q] = gram[q * Q + p];
         Vec original[max_conserved];
         for (int q = 0; q < Q; ++q) original[q] = gram[q * Q + q];
         for (int q = 0; q < Q; ++q) {
@@ -75,7 +74,8 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec*
         Vec longest = {};
         for (int i = 0; i < S; ++i) {
             u[i] = Vec{};
-            for (int q = 0; q < Q; ++q) u[i] += plan.composition[q * S + i] * residual[q];
+            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
+                u[i] += plan.holds_count[e] * residual[plan.holds[e]];
             longest = max(abs(u[i]), longest);
         }
         Vec damping = longest > longest_step ? longest_step / longest : broadcast(1.0);

@@ -25,10 +25,14 @@ struct CellArrays {
     int64_t condition_cell_stride, condition_stride;
     const double* dt_s;
     int64_t dt_stride;
-    int8_t* status;    // one a cell, never null here
-    int32_t repair;    // Repair flags: how a cell is mended when it is read
-    int32_t electron;  // host index of e-, -1: none
+    int8_t* status;             // one a cell, never null here
+    int32_t repair;             // Repair flags: how a cell is mended when it is read
+    int32_t electron;           // host index of e-, -1: none
+    int32_t* counts = nullptr;  // (cells, n_cell_counts), added to; null: nobody asked
 };
+
+// What the integrator counts for every cell on request.
+enum CellCount : int32_t { count_steps, count_rejected, count_factorisations, n_cell_counts };
 
 // Lists of cells, shared by the threads of one call: each takes the next cell (or block of cells) until none is left.
 struct CellQueue {

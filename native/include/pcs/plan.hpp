@@ -33,7 +33,8 @@ class Plan {
 
     int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0;
     std::vector<std::int32_t> order_, position_;  // plan -> host, host -> plan
-    std::vector<double> composition_, scale_weights_, alpha_, beta_, gamma_;
+    std::vector<double> composition_, scale_weights_, parameters_, holds_count_;
+    Rows holds_;
     std::vector<Group> groups_;
     std::vector<std::int32_t> reaction_of_;  // plan's rate -> reaction of the tables, -1: padding
     std::vector<std::int32_t> reactants_;

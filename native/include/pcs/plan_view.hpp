@@ -11,22 +11,40 @@ namespace pcs {
 
 constexpr int max_reactants = 3;
 constexpr int max_conserved = 32;  // elements and charge
+constexpr int n_parameters = 7;    // of a rate law; the first is what the rate is proportional to
+constexpr int max_conditions = 2;  // that one law reads
+
+enum class Law : int32_t {
+    arrhenius = 0,
+    cosmic_ray = 1,
+    arrhenius_range = 2,
+    ionpol1 = 3,
+    ionpol2 = 4,
+    cosmic_ray_range = 5,
+    photo = 6,
+    grain = 7,
+};
+constexpr int n_laws = 8;
 
 // Reactions of one law and one number of reactants lie together: the plan's reactions [begin, end).
+// A rate is its coefficient times `bodies` reactants, and the coefficient holds n_H to the power `density_power`.
 struct Group {
-    int32_t law, bodies, condition, begin, end;
+    Law law;
+    int32_t bodies, density_power, conditions[max_conditions], begin, end;
 };
 
 struct PlanView {
     uint64_t fingerprint;  // of all that follows but the rate parameters: equal plans, equal kernels
     int32_t n_species, n_conserved, n_conditions, n_groups;
-    int32_t n_rates;  // reactions, each group padded to a multiple of 8 with alpha = 0
+    int32_t n_rates;  // reactions, each group padded to a multiple of 8 with rates of 0
     const int32_t* order;
-    const double* composition;    // (Q, S) in plan order
-    const double* scale_weights;  // (S)
+    const double* composition;           // (Q, S) in plan order
+    const int32_t *holds_begin, *holds;  // its entries that are not 0, species by species: what a species holds ...
+    const double* holds_count;           // ... and how much of it
+    const double* scale_weights;         // (S)
     const Group* groups;
-    const double *alpha, *beta, *gamma;  // (n_rates)
-    const int32_t* reactants;            // (n_rates, 3)
+    const double* parameters;  // (n_parameters, n_rates)
+    const int32_t* reactants;  // (n_rates, 3)
 
     // rhs: dx_i/dt = sum of rates[gain] - sum of rates[loss]; a coefficient of 2 is two entries.
     const int32_t *gain_begin, *gain, *loss_begin, *loss;

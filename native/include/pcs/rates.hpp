@@ -1,4 +1,4 @@
-// Rate coefficients: one function a law. SPDX-License-Identifier: BSD-3-Clause
+// Rate coefficients: one function a law (network/rate_laws/). SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include "pcs/kernels.hpp"
@@ -6,34 +6,82 @@
 
 namespace pcs::PCS_ISA {
 
+// A temperature [K] and what every Arrhenius form needs of it.
+struct Temperature {
+    Vec T, log_T300, inverse_T;
+};
+inline Temperature temperature_of(Vec T) { return {T, log(T / 300.0), 1.0 / T}; }
+
+// `p` holds a law's parameters in the order of the tables; every function is linear in p[0].
+
 // k = alpha (T / 300 K)^beta exp(-gamma / T): the modified Arrhenius (Kooij 1893) form.
-template <class A, class T>
-inline Vec arrhenius(A alpha, A beta, A gamma, T log_T300, T inverse_T) {
-    return alpha * exp(beta * log_T300 - gamma * inverse_T);
-}
+inline Vec arrhenius(const Vec* p, const Temperature& t) { return p[0] * exp(p[1] * t.log_T300 - p[2] * t.inverse_T); }
 
 // k = alpha zeta, zeta the cosmic-ray ionisation rate per H2 molecule.
-template <class A, class T>
-inline Vec cosmic_ray(A alpha, T zeta) {
-    return alpha * zeta;
+inline Vec cosmic_ray(const Vec* p, Vec zeta) { return p[0] * zeta; }
+
+// Of the laws with a range: T clamped to [T_min, T_max], and a rate that is 0 outside [T_from, T_until).
+inline Vec clamped(const Vec* p, Vec T) { return min(max(T, p[3]), p[4]); }
+inline Vec within(const Vec* p, Vec T, Vec rate) { return (p[5] <= T) & (T < p[6]) ? rate : Vec{}; }
+
+inline Vec arrhenius_range(const Vec* p, Vec T) { return within(p, T, arrhenius(p, temperature_of(clamped(p, T)))); }
+
+// k = alpha beta (0.62 + 0.4767 s) with s = gamma (300 K / T)^(1/2).
+inline Vec ionpol1(const Vec* p, Vec T) {
+    const Vec s = p[2] * sqrt(300.0 / clamped(p, T));
+    return within(p, T, p[0] * p[1] * (0.62 + 0.4767 * s));
 }
 
-// The coefficients of one cell for its fractions x = n / n_H: k n_H^(bodies - 1), all in 1/s. Vectors run over
-// reactions.
+// k = alpha beta (1 + 0.0967 s + s^2 / 10.526).
+inline Vec ionpol2(const Vec* p, Vec T) {
+    const Vec s = p[2] * sqrt(300.0 / clamped(p, T));
+    return within(p, T, p[0] * p[1] * (1.0 + 0.0967 * s + s * s / 10.526));
+}
+
+// k = alpha G0 exp(-gamma A_V).
+inline Vec photo(const Vec* p, Vec A_V, Vec G0) { return p[0] * G0 * exp(-p[1] * A_V); }
+
+// k = alpha (T / 300 K)^beta, to be multiplied by n_H and the first reactant.
+inline Vec grain(const Vec* p, const Temperature& t) { return p[0] * exp(p[1] * t.log_T300); }
+
+inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const Vec* condition) {
+    switch (law) {
+        case Law::arrhenius:
+            return arrhenius(p, t);
+        case Law::cosmic_ray:
+            return cosmic_ray(p, condition[0]);
+        case Law::arrhenius_range:
+            return arrhenius_range(p, t.T);
+        case Law::ionpol1:
+            return ionpol1(p, t.T);
+        case Law::ionpol2:
+            return ionpol2(p, t.T);
+        case Law::cosmic_ray_range:
+            return condition[0] * arrhenius_range(p, t.T);
+        case Law::photo:
+            return photo(p, condition[0], condition[1]);
+        case Law::grain:
+            return grain(p, t);
+    }
+    __builtin_unreachable();  // the tables were validated
+}
+
+// The coefficients of one cell for its fractions x = n / n_H, with the powers of n_H that make all of them 1/s. Vectors
+// run over reactions.
 inline void rate_coefficients(const PlanView& plan, double temperature_K, const double* conditions, double n_H,
                               double* k) {
-    const double log_T300 = log(broadcast(temperature_K / 300.0))[0], inverse_T = 1.0 / temperature_K;
+    const Temperature t = temperature_of(broadcast(temperature_K));
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         double scale = 1.0;
-        for (int body = 1; body < group.bodies; ++body) scale *= n_H;
-        const double condition = group.condition < 0 ? 1.0 : conditions[group.condition];
+        for (int power = 0; power < group.density_power; ++power) scale *= n_H;
+        Vec condition[max_conditions] = {};
+        for (int c = 0; c < max_conditions; ++c)
+            if (group.conditions[c] >= 0) condition[c] = broadcast(conditions[group.conditions[c]]);
         for (int r = group.begin; r < group.end; r += W) {
-            const Vec alpha = load(plan.alpha + r);
-            const Vec rate = group.law == 0
-                                 ? arrhenius(alpha, load(plan.beta + r), load(plan.gamma + r), log_T300, inverse_T)
-                                 : cosmic_ray(alpha, condition);
-            store(k + r, rate * scale);
+            Vec p[n_parameters];
+            for (int i = 0; i < n_parameters; ++i) p[i] = load(plan.parameters + i * plan.n_rates + r);
+            store(k + r, rate_coefficient(group.law, p, t, condition) * scale);
         }
     }
 }
@@ -41,12 +89,17 @@ inline void rate_coefficients(const PlanView& plan, double temperature_K, const 
 // The coefficients of W cells in the reduced form, per unit n_H dt: conditions are divided by n_H, so one- and two-body
 // coefficients lose their n_H alike (the network has that symmetry, or it has no surrogate).
 inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k) {
-    const Vec log_T300 = log(temperature_K / 300.0), inverse_T = 1.0 / temperature_K;
+    const Temperature t = temperature_of(temperature_K);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
-        for (int r = group.begin; r < group.end; ++r)
-            k[r] = group.law == 0 ? arrhenius(plan.alpha[r], plan.beta[r], plan.gamma[r], log_T300, inverse_T)
-                                  : cosmic_ray(plan.alpha[r], conditions[group.condition]);
+        Vec condition[max_conditions] = {};
+        for (int c = 0; c < max_conditions; ++c)
+            if (group.conditions[c] >= 0) condition[c] = conditions[group.conditions[c]];
+        for (int r = group.begin; r < group.end; ++r) {
+            Vec p[n_parameters];
+            for (int i = 0; i < n_parameters; ++i) p[i] = broadcast(plan.parameters[i * plan.n_rates + r]);
+            k[r] = rate_coefficient(group.law, p, t, condition);
+        }
     }
 }
 

@@ -160,7 +160,7 @@ class Integrator {
         for (int l = 0; l < W; ++l) {
             if (cell[l] < 0) continue;
             ++steps[l];
-            if (!accepted[l]) ++statistics.rejected;
+            if (!accepted[l]) ++rejected[l];
             if (at_end[l])
                 finish(l);
             else if (steps[l] >= settings.max_steps || !(t[l] + h[l] > t[l]))  // the clock stands still
@@ -178,16 +178,26 @@ class Integrator {
         double lowest = 0;
         for (int i = 0; i < plan.n_species; ++i) lowest = w.x[i][l] < lowest ? w.x[i][l] : lowest;
         if (!(lowest > -1e3 * settings.atol)) return fail(l, -3);
-        statistics.steps += steps[l];
+        count(l);
         vacate(l);
         if (++n_done == W) hand_over();
     }
 
     void fail(int l, int8_t status) {
         cells.status[cell[l]] = status;
-        statistics.steps += steps[l];
+        count(l);
         ++statistics.failed;
         vacate(l);
+    }
+
+    void count(int l) {
+        statistics.steps += steps[l];
+        statistics.rejected += rejected[l];
+        if (!cells.counts) return;
+        int32_t* mine = cells.counts + cell[l] * n_cell_counts;
+        mine[count_steps] += steps[l];
+        mine[count_rejected] += rejected[l];
+        mine[count_factorisations] += steps[l];  // Rodas4: one a step
     }
 
     // Project W finished cells together and write them to the host.
@@ -223,7 +233,7 @@ class Integrator {
             rate_coefficients(plan, input.temperature_K, input.conditions, input.n_H, w.k_cell);
             for (int r = 0; r < plan.n_rates; ++r) w.k[r][l] = w.k_cell[r];
             cell[l] = next, n_H[l] = input.n_H, dt[l] = input.dt_s, t[l] = 0, h[l] = input.dt_s;
-            fresh[l] = -1, rejected_before[l] = 0, steps[l] = 0;
+            fresh[l] = -1, rejected_before[l] = 0, steps[l] = rejected[l] = 0;
             ++n_active;
         }
     }
@@ -245,7 +255,7 @@ class Integrator {
     Vec t{}, h{}, dt{}, n_H{};
     Int fresh{}, rejected_before{};
     int64_t cell[W] = {};
-    int32_t steps[W] = {};
+    int32_t steps[W] = {}, rejected[W] = {};
     int64_t done_cell[W] = {};
     double done_n_H[W] = {};
     int n_active = W, n_done = 0;

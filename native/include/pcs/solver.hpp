@@ -35,6 +35,16 @@ struct Options {
     bool tables_only = false;      // leave the straight-line kernels alone, if there are any
     double rtol = 1e-2, atol = 1e-15;
     int max_steps = 2000, threads = 0, repair = repair_none;
+    double target_error_dex = 0;  // 0: rtol and atol are the host's, or the defaults
+    bool tolerances_set = false;  // by the host
+    bool statistics = false;      // for bindings: hand in CellArrays::counts
+};
+
+// When a cell counts as being in equilibrium: over `duration_s` no species above atol n_H changes by more than this
+// share of itself. Round-off of the implicit step grows with duration x density: about 1e-6 at 1e17 s and 1e8 cm^-3.
+struct EquilibriumSettings {
+    double tolerance, duration_s;
+    int max_rounds = 30;
 };
 
 // What a host hands in for one step; the arrays of `cells` (kernels.hpp) and what the kernels do not need.
@@ -67,6 +77,9 @@ class Solver {
     Report step(const StepRequest& request) const;
 
     bool has_code() const { return integrator_kernels(plan_.view()).has_code(plan_.view()); }
+    // To the state that no longer changes, by the integrator alone (dt is not read). Throws as step does.
+    Report equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const;
+
     bool has_surrogate() const { return surrogate_ != nullptr; }
     std::size_t workspace_bytes() const;  // of the integrator, for each thread
 
@@ -79,6 +92,8 @@ class Solver {
   private:
     struct Scratch;
     static Scratch& scratch();
+    // The step with or without the surrogate; with native_exact false, cells of the exact path are left to the host.
+    Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
     void inspect(const StepRequest& request, Report& report) const;
     void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;

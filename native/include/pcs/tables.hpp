@@ -10,22 +10,17 @@
 
 namespace pcs {
 
-constexpr int n_parameters = 3;
-
-enum class Law : std::int32_t { arrhenius = 0, cosmic_ray = 1 };
-constexpr int n_laws = 2;
-
 struct NetworkTables {
-    std::vector<std::string> species;         // S
-    std::vector<std::string> conserved;       // Q: the elements, then "charge"
-    std::vector<std::string> conditions;      // C
-    std::vector<double> composition;          // (Q, S)
-    std::vector<double> scale_weights;        // (S): n_H = sum of w n
-    std::vector<std::int32_t> reactants;      // (R, 3), -1: none
-    std::vector<std::int32_t> products;       // (R, n_products), -1: none
-    std::vector<std::int32_t> law;            // (R)
-    std::vector<std::int32_t> law_condition;  // (R), -1: none
-    std::vector<double> parameters;           // (R, 3)
+    std::vector<std::string> species;          // S
+    std::vector<std::string> conserved;        // Q: the elements, then "charge"
+    std::vector<std::string> conditions;       // C
+    std::vector<double> composition;           // (Q, S)
+    std::vector<double> scale_weights;         // (S): n_H = sum of w n
+    std::vector<std::int32_t> reactants;       // (R, 3), -1: none
+    std::vector<std::int32_t> products;        // (R, n_products), -1: none
+    std::vector<std::int32_t> law;             // (R)
+    std::vector<std::int32_t> law_conditions;  // (R, 2), -1: none
+    std::vector<double> parameters;            // (R, 7)
     int n_products = 0;
 
     int n_species() const { return static_cast<int>(species.size()); }

@@ -7,6 +7,8 @@ alpha in cm^(3(m-1))/s for m reactants, beta dimensionless, gamma in K.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pychemsurrogate.network.rate_laws.law import FloatArray, RateLaw, latex_number
@@ -14,8 +16,8 @@ from pychemsurrogate.network.rate_laws.law import FloatArray, RateLaw, latex_num
 REFERENCE_TEMPERATURE_K = 300.0
 
 
-def rate(parameters: FloatArray, temperature: FloatArray, condition: FloatArray | None) -> FloatArray:
-    """k, broadcast over parameters (..., 3) and temperature [K]; no condition is read."""
+def rate(parameters: FloatArray, temperature: FloatArray, conditions: Sequence[FloatArray]) -> FloatArray:
+    """k, broadcast over parameters (..., N) and temperature [K]; no condition is read."""
     alpha, beta, gamma = parameters[..., 0], parameters[..., 1], parameters[..., 2]
     k: FloatArray = alpha * (temperature / REFERENCE_TEMPERATURE_K) ** beta * np.exp(-gamma / temperature)
     return k
@@ -23,7 +25,7 @@ def rate(parameters: FloatArray, temperature: FloatArray, condition: FloatArray 
 
 def latex(parameters: tuple[float, ...]) -> str:
     """The formula with its numbers; factors that are 1 are left out."""
-    alpha, beta, gamma = parameters
+    alpha, beta, gamma = parameters[:3]
     text = latex_number(alpha)
     if beta:
         text += rf" (T / 300\,\mathrm{{K}})^{{{beta:g}}}"
@@ -36,8 +38,7 @@ ARRHENIUS = RateLaw(
     name="arrhenius",
     number=0,
     parameters=("alpha", "beta", "gamma"),
-    condition=None,
-    condition_power=None,
+    conditions={},
     rate=rate,
     latex=latex,
 )

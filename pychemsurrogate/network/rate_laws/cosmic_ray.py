@@ -6,14 +6,14 @@ zeta: cosmic-ray ionisation rate per H2 molecule, 1/s; alpha: the yield relative
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pychemsurrogate.network.rate_laws.law import FloatArray, RateLaw, latex_number
 
 
-def rate(parameters: FloatArray, temperature: FloatArray, condition: FloatArray | None) -> FloatArray:
-    """k [1/s], broadcast over parameters (..., 3) and condition = zeta [1/s]; the temperature does not matter."""
-    if condition is None:
-        raise TypeError("the cosmic_ray law needs the condition zeta")
-    k: FloatArray = parameters[..., 0] * condition
+def rate(parameters: FloatArray, temperature: FloatArray, conditions: Sequence[FloatArray]) -> FloatArray:
+    """k [1/s], broadcast over parameters (..., N) and conditions = (zeta,) [1/s]; the temperature does not matter."""
+    k: FloatArray = parameters[..., 0] * conditions[0]
     return k
 
 
@@ -26,8 +26,7 @@ COSMIC_RAY = RateLaw(
     name="cosmic_ray",
     number=1,
     parameters=("alpha",),
-    condition="zeta",
-    condition_power=1,
+    conditions={"zeta": 1},
     rate=rate,
     latex=latex,
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Columns of the parameter table; a law with fewer parameters leaves the rest 0.
-N_PARAMETERS: Final = 3
+# Columns of the parameter table, alpha (what the rate is proportional to) first; a law with fewer leaves the rest 0.
+N_PARAMETERS: Final = 7
+
+# Conditions that one law may read.
+MAX_CONDITIONS: Final = 2
 
 FloatArray = NDArray[np.float64]
 
@@ -21,20 +24,22 @@ class RateLaw:
 
     name, number      its name in network files; its number in the tables (never reused)
     parameters        names of its parameters, at most N_PARAMETERS
-    condition         the condition beside the temperature that it reads, or None
-    condition_power   p if k is proportional to condition^p; None if it depends on it in another way
-    rate              rate(parameters (..., N_PARAMETERS), temperature, condition) -> k (...), all broadcast together;
-                      T in K; k in cm^(3(m-1))/s for m reactants
+    conditions        the conditions beside the temperature that it reads, at most MAX_CONDITIONS; for each of them the
+                      power p if k is proportional to condition^p (at most one of them), None if it depends on it in
+                      another way
+    rate              rate(parameters (..., N_PARAMETERS), temperature, conditions) -> k (...), all broadcast together;
+                      T in K, conditions in the law's order; k in cm^(3(m-1))/s for m reactants
     latex             latex(parameters (N_PARAMETERS,)) -> the formula with its numbers, LaTeX math mode
+    per_hydrogen      the rate is k n_H n(first reactant), not k times all reactants; k in cm^3/s
     """
 
     name: str
     number: int
     parameters: tuple[str, ...]
-    condition: str | None
-    condition_power: int | None
-    rate: Callable[[FloatArray, FloatArray, FloatArray | None], FloatArray]
+    conditions: Mapping[str, int | None] = field(hash=False)
+    rate: Callable[[FloatArray, FloatArray, Sequence[FloatArray]], FloatArray]
     latex: Callable[[tuple[float, ...]], str]
+    per_hydrogen: bool = False
 
 
 def latex_number(value: float) -> str:
