@@ -25,6 +25,8 @@ _TOLD: Final = (
     "defect_max",
 )
 
+_POSITIVE: Final = max(Status) + 1
+
 # The columns of the native core's counts.
 _PER_CELL: Final = ("steps_per_cell", "rejected_per_cell", "factorisations_per_cell")
 
@@ -68,7 +70,7 @@ class Report:
         cls, status: NDArray[np.int8], figures: Mapping[str, Any], counts: NDArray[np.int32] | None = None
     ) -> Report:
         """From the statuses, which tell most counts, the figures that they do not tell, and counts (cells, 3)."""
-        tally = np.bincount(status.view(np.uint8), minlength=256).tolist()  # negative statuses come last
+        tally = np.bincount(status.view(np.uint8), minlength=_POSITIVE).tolist()  # negative ones come last, from 128
         return cls(
             status=status,
             surrogate=tally[Status.SURROGATE],
