@@ -46,8 +46,8 @@ format: ## rewrite Python and C++ sources in the house's layout
 	@"$(BIN)/ruff" format .
 	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" -i
 
-bench: ## speed of the native integrator and of the surrogate against CVODE-KLU (installs libsundials-dev)
-	@$(SETUP) system sundials venv package
+bench: ## speed of the native integrator against CVODE and scipy, its scaling (installs libsundials-dev; 10 minutes)
+	@$(SETUP) system sundials venv package plot
 	@"$(BIN)/python" benchmarks/run.py
 
 clean: ## remove what was built; the virtual environment too

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("exact_vs_cvode.py",)
+BENCHMARKS = ("exact_integrator.py", "krome_setting.py", "scaling.py")
 
 
 def main() -> None:

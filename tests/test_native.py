@@ -427,6 +427,14 @@ def test_report_counts(osu: Network, cells: Workload) -> None:
     assert 0 <= report["defect_max"] < 1e-9
 
 
+def test_workspace_is_small(osu: Network) -> None:
+    """Memory per thread: at least the factors of one cell, at most 1 MB."""
+    solver = solver_of(osu)
+    narrow = solver.workspace_bytes
+    solver.set_option("kernels", "tables")
+    assert 8 * 2 * osu.n_species**2 < narrow <= solver.workspace_bytes <= 1e6
+
+
 def test_empty_batch(osu: Network) -> None:
     n, status = NativeRosenbrock(osu).advance(np.zeros((0, osu.n_species)), 1.0, 50.0, {"zeta": 1e-16})
     assert n.shape == (0, osu.n_species)

@@ -185,6 +185,8 @@ PYBIND11_MODULE(_native, m) {
              "Bring n (cells, species) [cm^-3] to equilibrium in place; the rest as for step.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def_property_readonly("has_surrogate", &pcs::Solver::has_surrogate)
+        .def_property_readonly("workspace_bytes", &pcs::Solver::workspace_bytes,
+                               "Memory that the integrator needs for each thread.")
         .def("trace", &trace, py::arg("n"), py::arg("dt"), py::arg("temperature"), py::arg("conditions"),
              "The learned step without box and gate, verb by verb: {verb: (cells, width)}; states in n / n_H.")
         .def("rhs", &rhs, py::arg("n"), py::arg("temperature"), py::arg("conditions"),

@@ -72,4 +72,4 @@ def _per_cell(name: str, value: ArrayLike, count: int) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
     if array.shape not in ((), (1,), (count,)):
         raise ValueError(f"{name} has shape {array.shape}; give a scalar or one value for each of the {count} cells")
-    return np.broadcast_to(array, (count,))
+    return array if array.shape == (count,) else np.full(count, array)

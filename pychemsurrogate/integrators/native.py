@@ -45,7 +45,8 @@ class NativeRosenbrock:
         cells = Cells.of(self.network, n, dt, temperature, conditions)
         n_new = np.array(cells.n, order="C")
         status = np.zeros(len(n_new), dtype=np.int8)
-        columns = [cells.conditions[name] for name in self.network.conditions]
-        table = np.stack(columns, axis=1) if columns else np.zeros((len(n_new), 0))
+        table = np.empty((len(n_new), len(self.network.conditions)))
+        for k, name in enumerate(self.network.conditions):
+            table[:, k] = cells.conditions[name]
         self._solver.step(n_new, cells.dt, cells.temperature, table, status)
         return n_new, status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,13 @@ def is_tensor(array: object) -> bool:
 
 def check_type(array: Any, name: str) -> None:
     """Raise TypeError unless `array` is a float64 numpy array or torch tensor."""
-    if not (isinstance(array, np.ndarray) or is_tensor(array)):
+    if isinstance(array, np.ndarray):
+        is_float64 = array.dtype == np.float64
+    elif is_tensor(array):
+        is_float64 = str(array.dtype) == "torch.float64"
+    else:
         raise TypeError(f"{name} must be a numpy array or a torch tensor, not {type(array).__name__}")
-    if str(array.dtype).removeprefix("torch.") != "float64":
+    if not is_float64:
         raise TypeError(f"{name} has dtype {array.dtype}: pass float64, {name}.astype('float64') or {name}.double()")
 
 
@@ -93,7 +98,7 @@ def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool)
         raise ValueError(f"{name} has shape {array.shape}: pass a scalar or one value for each of the {cells} cells")
     if array.ndim == 0:
         number = float(array)
-        if not np.isfinite(number) or number < 0 or (positive and number == 0):
+        if not isfinite(number) or number < 0 or (positive and number == 0):
             raise ValueError(
                 f"{name} is {number} {unit}: it must be finite and {'above 0' if positive else 'at least 0'}"
             )

@@ -66,6 +66,8 @@ class Ladder:
             batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts
         )
         start = perf_counter()
+        if not (figures["failed"] or self._reference_only):
+            return figures
         left = np.flatnonzero(self._left_to_scipy(batch.status))
         if left.size:
             self._advance_by_scipy(batch, left)

@@ -25,6 +25,8 @@ _TOLD: Final = (
     "defect_max",
 )
 
+_POSITIVE: Final = max(Status) + 1
+
 # The columns of the native core's counts.
 _PER_CELL: Final = ("steps_per_cell", "rejected_per_cell", "factorisations_per_cell")
 
@@ -68,18 +70,15 @@ class Report:
         cls, status: NDArray[np.int8], figures: Mapping[str, Any], counts: NDArray[np.int32] | None = None
     ) -> Report:
         """From the statuses, which tell most counts, the figures that they do not tell, and counts (cells, 3)."""
-
-        def count(chosen: NDArray[np.bool_]) -> int:
-            return int(np.count_nonzero(chosen))
-
+        tally = np.bincount(status.view(np.uint8), minlength=_POSITIVE).tolist()  # negative ones come last, from 128
         return cls(
             status=status,
-            surrogate=count(status == Status.SURROGATE),
-            exact=count(status >= Status.EXACT_REQUESTED),
-            unchanged=count(status == Status.UNCHANGED),
-            masked=count(status == Status.MASKED),
-            failed=count(status < 0),
-            scipy=count(status == Status.EXACT_SCIPY),
+            surrogate=tally[Status.SURROGATE],
+            exact=sum(tally[Status.EXACT_REQUESTED : 128]),
+            unchanged=tally[Status.UNCHANGED],
+            masked=tally[Status.MASKED],
+            failed=sum(tally[128:]),
+            scipy=tally[Status.EXACT_SCIPY],
             **{name: figures[name] for name in _TOLD},
             **({} if counts is None else dict(zip(_PER_CELL, counts.T, strict=True))),
         )

@@ -256,6 +256,8 @@ class Solver:
             cell_values(given[name], name, count, CONDITION_UNITS.get(name, "its unit"), positive=False)
             for name in self.conditions
         ]
-        if not columns:
-            return np.zeros((1, 0))
-        return np.stack(np.broadcast_arrays(*columns), axis=1)
+        rows = 1 if all(len(column) == 1 for column in columns) else count
+        table = np.empty((rows, len(columns)))
+        for k, column in enumerate(columns):
+            table[:, k] = column
+        return table

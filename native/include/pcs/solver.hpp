@@ -81,6 +81,7 @@ class Solver {
     Report equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const;
 
     bool has_surrogate() const { return surrogate_ != nullptr; }
+    std::size_t workspace_bytes() const;  // of the integrator, for each thread
 
     // The learned step alone, without box and gate, with what every verb made (kernels.hpp): for tests.
     void trace(const CellArrays& cells, const SurrogateTrace& trace) const;
