@@ -24,7 +24,7 @@ def network_code(network: Network) -> str:
         elif reaction.law.name == "cosmic_ray":
             k = f"{alpha} * zeta"
         else:
-            raise NotImplementedError(f"no code for the rate law {reaction.law.name}: add it to network_code.py")
+            raise ValueError(f"no code for the rate law {reaction.law.name}: add it to network_code.py")
         rates.append(f"    k[{r}] = {' * '.join([k, *['n_H'] * (len(reactants) - 1)])};")
         terms.append(f"    const double r{r} = {' * '.join([f'k[{r}]', *(f'x[{i}]' for i in reactants)])};")
         net: dict[int, int] = defaultdict(int)

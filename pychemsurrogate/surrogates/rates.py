@@ -36,7 +36,7 @@ class Rates(nn.Module):
         self.laws: list[tuple[int, list[int]]] = []  # number, columns of the conditions
         for number in sorted({int(law) for law in tables.law}):
             if number not in _LAWS:
-                raise NotImplementedError(f"rate law {number} has no torch form; add it to surrogates/rates.py")
+                raise ValueError(f"rate law {number} has no torch form; add it to surrogates/rates.py")
             rows = (tables.law == number).nonzero()[0]
             self.laws.append((number, [int(c) for c in tables.law_conditions[rows[0]] if c >= 0]))
             self.register_buffer(f"rows_{number}", torch.as_tensor(rows))
