@@ -393,7 +393,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
     const PlanView& plan = plan_.view();
     const Kernels& integrating = options_.tables_only ? kernels() : integrator_kernels(plan);
     IntegratorSettings settings{options_.rtol,      options_.atol,        first_step, small_change,
-                                options_.max_steps, options_.tables_only, 0};
+                                options_.max_steps, options_.tables_only, false,      0};
     for (const Try& factor : tries) {
         const bool again = factor.steps > 1;
         const std::int64_t size = mine.collect(cells, [again](int8_t status) {
@@ -410,6 +410,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
                 0,
                 static_cast<std::int32_t>(std::min(std::int64_t{factor.steps} * options_.max_steps, most_steps)),
                 options_.tables_only,
+                &factor == std::end(tries) - 1,
                 status_EXACT_SECOND_TRY};
         }
         const int threads = team_size(options_.threads, size);

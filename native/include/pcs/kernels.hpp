@@ -46,8 +46,9 @@ struct IntegratorSettings {
     double first_step;    // the first step is first_step / |dx/dt|, in the norm of the tolerances, ...
     double small_change;  // ... or the whole dt if the expected change is below this many tolerances
     int32_t max_steps;
-    bool tables_only;  // no straight-line kernels
-    int8_t success;    // the status of a solved cell; 0 keeps what stands there
+    bool tables_only;           // no straight-line kernels
+    bool drop_unresolved_ions;  // a state without ions may stay without: only where charge could not be restored else
+    int8_t success;             // the status of a solved cell; 0 keeps what stands there
 };
 
 struct IntegratorStatistics {

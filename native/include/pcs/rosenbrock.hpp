@@ -172,6 +172,7 @@ class Integrator {
         double *out = (double*)w.done_x + n_done, *in = (double*)w.done_x0 + n_done;
         for (int i = 0; i < plan.n_species; ++i) out[i * W] = w.x[i][l] > 0 ? w.x[i][l] : 0;
         read_cell(plan, cells, cell[l], in, W, w.conditions);
+        if (settings.drop_unresolved_ions) drop_unresolved_ions(out, in);
         done_cell[n_done] = cell[l];
         done_n_H[n_done] = n_H[l];
         // A state that went far below zero was not resolved: the floor would make matter.
@@ -181,6 +182,20 @@ class Integrator {
         count(l);
         vacate(l);
         if (++n_done == W) hand_over();
+    }
+
+    // Ions that came from none and are fewer than atol in all: the integrator did not resolve them, and round-off with
+    // the floor may have left charges that no factor can balance.
+    void drop_unresolved_ions(double* x, const double* x0) {
+        const double* charge = plan.composition + (plan.n_conserved - 1) * plan.n_species;
+        double before = 0, after = 0;
+        for (int i = 0; i < plan.n_species; ++i) {
+            before += __builtin_fabs(charge[i]) * x0[i * W];
+            after += __builtin_fabs(charge[i]) * x[i * W];
+        }
+        if (before > 0 || after >= settings.atol) return;
+        for (int i = 0; i < plan.n_species; ++i)
+            if (charge[i] != 0) x[i * W] = 0;
     }
 
     void fail(int l, int8_t status) {
