@@ -74,6 +74,16 @@ def test_integrator_keeps_its_promises(isa: str) -> None:
     assert "skipped" not in output
 
 
+@isas
+def test_learned_step_keeps_its_promises(isa: str) -> None:
+    """What test_step.py says of the verbs, bits, conservation and the box."""
+    chosen = "agree_after or conserves or vanishes or itself_alone or outside_the_box"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
+    output = run([*command, ROOT / "tests" / "test_step.py"], {"PCS_ISA": isa}, cwd=ROOT)
+    assert "6 passed" in output
+    assert "skipped" not in output
+
+
 def test_instruction_sets_agree(osu: Network, cells: Workload, tmp_path: Path) -> None:
     np.savez(tmp_path / "cells.npz", **vars(cells))
     answers: dict[str, NDArray[np.float64]] = {}
