@@ -43,8 +43,8 @@ struct CellQueue {
 
 struct IntegratorSettings {
     double rtol, atol;    // atol in x = n / n_H
-    double first_step;    // the first step is first_step / |dx/dt|, in the norm of the tolerances, ...
-    double small_change;  // ... or the whole dt if the expected change is below this many tolerances
+    double first_step;    // the first step is first_step / |dx/dt|, in units of what a step may err, ...
+    double small_change;  // ... or the whole dt if the expected change is below this many such units
     int32_t max_steps;
     bool tables_only;           // no straight-line kernels
     bool drop_unresolved_ions;  // a state without ions may stay without: only where charge could not be restored else
