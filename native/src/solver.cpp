@@ -29,7 +29,7 @@ namespace {
 // Both in units of what a step may err (rosenbrock.hpp). Measured on benchmarks/workload.py and step_paths.py: a bolder
 // first step costs a rejection now and then, but saves the small steps through fast modes that decay anyway. Cold
 // states are never bold.
-constexpr double first_step = 2e5, small_change = 20;
+constexpr double first_step = 2e5, small_change = 5;
 constexpr double cautious = 1e-3;  // of first_step, when a cell is tried again
 
 // Factors on rtol, atol and max_steps of the tries. Who needs the last (tests/test_stress.py): dense gas over long
