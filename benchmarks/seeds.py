@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Speed and accuracy of the native integrator over many workloads: does what was tuned on some hold on others?
+
+Usage: python benchmarks/seeds.py [--cells N] [--seeds N] [--output FILE]
+
+Per seed and rtol: cells/s on one core (the processor's time, best of three), steps a cell, and the 99th percentile and
+the maximum over cells of the worst species' error [dex] (n/n_H > 1e-12). The truth is the same integrator at rtol 1e-9.
+The error control was tuned on seeds 1 to 4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from machine import describe_machine
+from workload import cell_errors, workload
+
+from pychemsurrogate import _native
+from pychemsurrogate.integrators import NativeRosenbrock
+from pychemsurrogate.network import load_network
+from pychemsurrogate.solver import Solver
+
+HERE = Path(__file__).resolve().parent
+LADDER = (1e-2, 1e-3, 1e-4)
+REPEATS = 3
+
+
+def main() -> None:
+    """Measure, print the table and write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=4096)
+    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "seeds.txt")
+    options = parser.parse_args()
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+        lines.append(text)
+
+    network = load_network("osu_09_2008")
+    weights = network.tables().scale_weights
+    say(f"native integrator ({_native.isa()}), {options.cells} cells a seed, one core")
+    for line in describe_machine():
+        say(line)
+    say(f"{'seed':>5}{'rtol':>7}{'cells/s':>9}{'steps':>7}{'cell p99':>10}{'max':>9}")
+    for seed in range(1, options.seeds + 1):
+        cells = workload(network, options.cells, seed)
+        truth, _ = NativeRosenbrock(network, rtol=1e-9, atol=1e-22, max_steps=10**6, threads=1).advance(
+            cells.n, cells.dt, cells.temperature, cells.conditions
+        )
+        for rtol in LADDER:
+            solver = Solver.load("osu_09_2008", mode="exact", rtol=rtol, threads=1)
+            seconds = []
+            for _ in range(REPEATS):
+                start = time.process_time()
+                n, report = solver.step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
+                seconds.append(time.process_time() - start)
+            if report.failed:
+                raise RuntimeError(f"{report.failed} cells failed at seed {seed}, rtol {rtol:g}")
+            error = cell_errors(n, truth, weights)
+            say(
+                f"{seed:>5}{rtol:>7.0e}{len(cells) / min(seconds):>9.0f}{report.steps / len(cells):>7.2f}"
+                f"{np.quantile(error, 0.99):>10.1e}{error.max():>9.1e}"
+            )
+    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
