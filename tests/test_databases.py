@@ -336,6 +336,42 @@ def test_twenty_elements_are_conserved() -> None:
     assert conservation_defect(found, n, net.tables().composition).max() < 1e-14
 
 
+def test_more_than_a_hundred_species() -> None:
+    """From here on nearly full rows of the matrix are stored and factorised as full ones (native/src/plan.cpp)."""
+    rng = np.random.default_rng(7)
+    sizes = [(carbon, hydrogen) for carbon in range(1, 13) for hydrogen in range(10)]
+
+    def formula(carbon: int, hydrogen: int) -> str:
+        return "C" + (str(carbon) if carbon > 1 else "") + ("H" + str(hydrogen).replace("1", "") if hydrogen else "")
+
+    lines = []
+    for _ in range(700):  # two molecules exchange some of their atoms
+        (a, b), (c, d) = rng.choice(sizes, 2)
+        left = rng.integers(1, a + c), rng.integers(max(0, b + d - 9), min(9, b + d) + 1)
+        right = a + c - left[0], b + d - left[1]
+        if max(left[0], right[0]) <= 12 and {(a, b), (c, d)} != {left, right}:
+            reactants, products = (
+                f"{formula(*one)} + {formula(*two)}" for one, two in (((a, b), (c, d)), (left, right))
+            )
+            lines.append(f"{reactants} -> {products} | arrhenius | {10.0 ** rng.uniform(-13, -9):.3e} 0 0")
+    names = " ".join(formula(*size) for size in sizes)
+    net = parse_network(
+        f"pychemsurrogate network 1\nname: many\nspecies: {names}\nreactions:\n" + "\n".join(lines) + "\n"
+    )
+    n = 10.0 ** rng.uniform(-3, 2, (9, net.n_species))
+    dt = np.geomspace(1e3, 1e10, 9)
+    expected, status = ScipyBDF(net, rtol=1e-8, atol=1e-22).advance(n, dt, 50.0, {})
+    assert np.all(status >= 0)
+    tight = NativeRosenbrock(net, rtol=1e-6, atol=1e-18)
+    found, status = tight.advance(n, dt, 50.0, {})
+    assert np.all(status >= 0)
+    assert np.any(np.abs(np.log10(found / n)) > 1)
+    held = expected > 1e-10
+    np.testing.assert_allclose(found[held], expected[held], rtol=2e-4)
+    backwards, _ = tight.advance(n[::-1].copy(), dt[::-1].copy(), 50.0, {})
+    assert backwards[::-1].tobytes() == found.tobytes()
+
+
 @pytest.mark.parametrize("database", ["umist", "kida"])
 def test_a_solved_cell_scales(database: str, umist_file: Path, kida_file: Path) -> None:
     net = load_network(umist_file if database == "umist" else kida_file)

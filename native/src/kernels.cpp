@@ -45,8 +45,9 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
     layout(plan, (char*)workspace, &w);
     double n_H = 0;
     for (int i = 0; i < plan.n_species; ++i) n_H += plan.scale_weights[i] * n_cm3[plan.order[i]];
-    rate_coefficients(plan, temperature_K, conditions, n_H, w.k_cell);
-    for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k_cell[r]);
+    const RateInput cell{0, temperature_K, n_H, conditions};
+    rate_coefficients(plan, &cell, 1, w.k);
+    for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k[r][0]);
     for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]] / n_H);
     rhs(plan, w.k, w.x, w.rate, w.f);
     for (int i = 0; i < plan.n_species; ++i) dndt[plan.order[i]] = w.f[i][0] * n_H;

@@ -4,7 +4,6 @@
 // native/src/generate.cpp has written; both offer the same functions.
 #pragma once
 
-#include "pcs/jacobian.hpp"
 #include "pcs/rhs.hpp"
 #include "pcs/sparse_lu.hpp"
 
@@ -28,8 +27,7 @@ class Tables {
     // M becomes the factors of I * shift - J(x).
     void factorise(const Vec* x, Vec shift, Vec* M) const {
         partials(plan_, x, k_);
-        implicit_matrix(plan_, k_, shift, M);
-        pcs::PCS_ISA::factorise(plan_, M, row_);
+        pcs::PCS_ISA::factorise(plan_, k_, shift, M, row_);
     }
 
     void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }

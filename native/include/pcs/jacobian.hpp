@@ -5,12 +5,12 @@
 
 namespace pcs::PCS_ISA {
 
-// M = I / (gamma h) - J on the pattern of its factors; `partial` as left by partials().
-inline void implicit_matrix(const PlanView& plan, const Vec* partial, Vec inverse_gamma_h, Vec* M) {
-    for (int e = 0; e < plan.n_entries; ++e)
-        M[e] = gather_sum(partial, plan.minus, plan.minus_begin[e], plan.minus_begin[e + 1]) -
-               gather_sum(partial, plan.plus, plan.plus_begin[e], plan.plus_begin[e + 1]);
-    for (int i = 0; i < plan.n_species; ++i) M[plan.diagonal[i]] += inverse_gamma_h;
+// Row i of shift - J into row[column]; `partial` as left by partials().
+inline void implicit_row(const PlanView& plan, const Vec* partial, Vec shift, int i, Vec* row) {
+    for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
+        row[plan.column[e]] = gather_sum(partial, plan.minus, plan.minus_begin[e], plan.minus_begin[e + 1]) -
+                              gather_sum(partial, plan.plus, plan.plus_begin[e], plan.plus_begin[e + 1]);
+    row[i] += shift;
 }
 
 }  // namespace pcs::PCS_ISA

@@ -28,10 +28,9 @@ class Plan {
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
     std::uint64_t fingerprint() const;
-    int dense_rows() const;
     void publish();
 
-    int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0;
+    int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0, dense_ = 0;
     std::vector<std::int32_t> order_, position_;  // plan -> host, host -> plan
     std::vector<double> composition_, scale_weights_, parameters_, holds_count_;
     Rows holds_;

@@ -61,7 +61,7 @@ struct PlanView {
     // M = I / (gamma h) - J, stored row by row with its fill. Entry e: sum of partials[minus] - sum of partials[plus].
     int32_t n_entries;
     const int32_t *row_begin, *column;  // (S + 1), (n_entries), columns ascending
-    int32_t dense;                      // from this row and column on M is full; a multiple of 4 rows
+    int32_t dense;                      // from this row and column on M is stored in full; a multiple of 4 rows
     const int32_t* diagonal;            // (S): entry of the diagonal
     const int32_t *plus_begin, *plus, *minus_begin, *minus;
 };

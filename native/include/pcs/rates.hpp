@@ -24,7 +24,11 @@ inline Vec cosmic_ray(const Vec* p, Vec zeta) { return p[0] * zeta; }
 inline Vec clamped(const Vec* p, Vec T) { return min(max(T, p[3]), p[4]); }
 inline Vec within(const Vec* p, Vec T, Vec rate) { return (p[5] <= T) & (T < p[6]) ? rate : Vec{}; }
 
-inline Vec arrhenius_range(const Vec* p, Vec T) { return within(p, T, arrhenius(p, temperature_of(clamped(p, T)))); }
+// The plan puts equal ranges side by side, so most vectors are all inside theirs and share the cell's logarithm.
+inline Vec arrhenius_range(const Vec* p, const Temperature& t) {
+    const Vec T = clamped(p, t.T);
+    return within(p, t.T, arrhenius(p, any(T != t.T) ? temperature_of(T) : t));
+}
 
 // k = alpha beta (0.62 + 0.4767 s) with s = gamma (300 K / T)^(1/2).
 inline Vec ionpol1(const Vec* p, Vec T) {
@@ -51,13 +55,13 @@ inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const V
         case Law::cosmic_ray:
             return cosmic_ray(p, condition[0]);
         case Law::arrhenius_range:
-            return arrhenius_range(p, t.T);
+            return arrhenius_range(p, t);
         case Law::ionpol1:
             return ionpol1(p, t.T);
         case Law::ionpol2:
             return ionpol2(p, t.T);
         case Law::cosmic_ray_range:
-            return condition[0] * arrhenius_range(p, t.T);
+            return condition[0] * arrhenius_range(p, t);
         case Law::photo:
             return photo(p, condition[0], condition[1]);
         case Law::grain:
@@ -66,22 +70,35 @@ inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const V
     __builtin_unreachable();  // the tables were validated
 }
 
-// The coefficients of one cell for its fractions x = n / n_H, with the powers of n_H that make all of them 1/s. Vectors
-// run over reactions.
-inline void rate_coefficients(const PlanView& plan, double temperature_K, const double* conditions, double n_H,
-                              double* k) {
-    const Temperature t = temperature_of(broadcast(temperature_K));
+// A cell whose coefficients are wanted in one lane of k.
+struct RateInput {
+    int lane;
+    double temperature_K, n_H;
+    const double* conditions;
+};
+
+// The coefficients of some cells for their fractions x = n / n_H, with the powers of n_H that make all of them 1/s.
+// Vectors run over reactions; the cells take turns at each, so that its part of k is written while it is in the cache.
+inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k) {
+    Temperature t[W];
+    for (int c = 0; c < n_cells; ++c) t[c] = temperature_of(broadcast(cells[c].temperature_K));
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
-        double scale = 1.0;
-        for (int power = 0; power < group.density_power; ++power) scale *= n_H;
-        Vec condition[max_conditions] = {};
-        for (int c = 0; c < max_conditions; ++c)
-            if (group.conditions[c] >= 0) condition[c] = broadcast(conditions[group.conditions[c]]);
+        double scale[W];
+        Vec condition[W][max_conditions] = {};
+        for (int c = 0; c < n_cells; ++c) {
+            scale[c] = 1.0;
+            for (int power = 0; power < group.density_power; ++power) scale[c] *= cells[c].n_H;
+            for (int i = 0; i < max_conditions; ++i)
+                if (group.conditions[i] >= 0) condition[c][i] = broadcast(cells[c].conditions[group.conditions[i]]);
+        }
         for (int r = group.begin; r < group.end; r += W) {
             Vec p[n_parameters];
             for (int i = 0; i < n_parameters; ++i) p[i] = load(plan.parameters + i * plan.n_rates + r);
-            store(k + r, rate_coefficient(group.law, p, t, condition) * scale);
+            for (int c = 0; c < n_cells; ++c) {
+                const Vec value = rate_coefficient(group.law, p, t[c], condition[c]) * scale[c];
+                for (int i = 0; i < W; ++i) k[r + i][cells[c].lane] = value[i];
+            }
         }
     }
 }

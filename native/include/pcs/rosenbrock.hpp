@@ -37,7 +37,7 @@ constexpr double c[stages][stages] = {
 struct IntegratorWorkspace {
     Vec *x, *x_new, *f, *row, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
     Vec *done_x, *done_x0, *scratch;                              // cells that await projection
-    double *k_cell, *x_cell, *conditions;                         // one cell
+    double* conditions;                                           // (W, conditions): of cells that are read
 };
 
 inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
@@ -54,7 +54,7 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     for (Vec*& stage : space.K) stage = vectors(S);
     space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
     space.done_x = vectors(S), space.done_x0 = vectors(S), space.scratch = vectors(S);
-    space.k_cell = doubles(plan.n_rates), space.x_cell = doubles(S), space.conditions = doubles(plan.n_conditions + 1);
+    space.conditions = doubles(W * plan.n_conditions + 1);
     if (w) *w = space;
     return used;
 }
@@ -129,6 +129,7 @@ class Integrator {
 
     void run() {
         const Chemistry chemistry(plan, w.k, w.rate, w.row);
+        for (int r = 0; r < plan.n_rates; ++r) w.k[r] = Vec{};  // of lanes that never get a cell
         for (int l = 0; l < W; ++l) vacate(l);
         refill();
         while (n_active > 0) {
@@ -272,28 +273,30 @@ class Integrator {
     }
 
     void refill() {
-        for (int l = 0; l < W; ++l) {
-            if (cell[l] >= 0 || queue_empty) continue;
+        RateInput fresh_cells[W];
+        int n_fresh = 0;
+        for (int l = 0; l < W && !queue_empty; ++l) {
+            if (cell[l] >= 0) continue;
             const int64_t next = take(queue);
             if (next < 0) {
                 queue_empty = true;
-                return;
+                break;
             }
-            const CellInput input = read_cell(plan, cells, next, (double*)w.x + l, W, w.conditions);
-            rate_coefficients(plan, input.temperature_K, input.conditions, input.n_H, w.k_cell);
-            for (int r = 0; r < plan.n_rates; ++r) w.k[r][l] = w.k_cell[r];
+            double* conditions = w.conditions + l * plan.n_conditions;
+            const CellInput input = read_cell(plan, cells, next, (double*)w.x + l, W, conditions);
+            fresh_cells[n_fresh++] = {l, input.temperature_K, input.n_H, conditions};
             cell[l] = next, n_H[l] = input.n_H, dt[l] = input.dt_s, t[l] = 0, h[l] = input.dt_s;
             fresh[l] = -1, rejected_before[l] = 0, steps[l] = rejected[l] = 0;
             ++n_active;
         }
+        if (n_fresh > 0) rate_coefficients(plan, fresh_cells, n_fresh, w.k);
     }
 
-    // A lane without a cell idles on the zero state.
+    // A lane without a cell idles on the zero state, where no coefficients matter.
     void vacate(int l) {
         if (cell[l] >= 0) --n_active;
         cell[l] = -1, dt[l] = 1, t[l] = 0, h[l] = 1, fresh[l] = 0, rejected_before[l] = 0;
         for (int i = 0; i < plan.n_species; ++i) w.x[i][l] = 0;
-        for (int r = 0; r < plan.n_rates; ++r) w.k[r][l] = 0;
     }
 
     const PlanView& plan;

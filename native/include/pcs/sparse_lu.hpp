@@ -1,8 +1,7 @@
 // Sparse LU with a static order and no pivoting, W matrices at a time. SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "pcs/kernels.hpp"
-#include "pcs/simd.hpp"
+#include "pcs/jacobian.hpp"
 
 namespace pcs::PCS_ISA {
 
@@ -49,12 +48,13 @@ inline void factorise_dense(const PlanView& plan, Vec* M) {
         }
 }
 
-// In place (Doolittle): L has a unit diagonal, the diagonal of U is stored as its inverse. Row by row as far as M is
-// sparse: a row is spread out in `work` (species), so that rows above are subtracted by their own column lists.
-inline void factorise(const PlanView& plan, Vec* M, Vec* work) {
+// M becomes the factors of shift - J (Doolittle): L has a unit diagonal, the diagonal of U is stored as its inverse.
+// Row by row as far as M is sparse: a row is assembled and spread out in `work` (species), so that rows above are
+// subtracted by their own column lists.
+inline void factorise(const PlanView& plan, const Vec* partial, Vec shift, Vec* M, Vec* work) {
     for (int i = 0; i < plan.n_species; ++i) {
         const int begin = plan.row_begin[i], diagonal = plan.diagonal[i], end = plan.row_begin[i + 1];
-        for (int e = begin; e < end; ++e) work[plan.column[e]] = M[e];
+        implicit_row(plan, partial, shift, i, work);
         int e = begin;
         for (; e < diagonal && plan.column[e] < plan.dense; ++e) {
             const int above = plan.column[e];
