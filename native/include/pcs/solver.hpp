@@ -76,7 +76,12 @@ class Solver {
     // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
     Report step(const StepRequest& request) const;
 
-    bool has_code() const { return integrator_kernels(plan_.view()).has_code(plan_.view()); }
+    // Whether straight-line kernels are there for the network, in the library or in an object that is in use.
+    bool has_code() const { return straight_line().has_code(plan_.view()); }
+    const PlanView& plan() const { return plan_.view(); }
+    // Kernels from a shared object, whatever the library has (network_kernels.hpp). Throws Error (file).
+    void use_object(const std::string& path);
+
     // To the state that no longer changes, by the integrator alone (dt is not read). Throws as step does.
     Report equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const;
 
@@ -98,11 +103,14 @@ class Solver {
     void inspect(const StepRequest& request, Report& report) const;
     void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
+    const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
 
     NetworkTables tables_;
     Plan plan_;
     std::unique_ptr<Surrogate> surrogate_;  // null: a network alone
     Options options_;
+    const Kernels* object_ = nullptr;  // of the user's; null: those of the library
     int electron_ = -1;
 };
 
