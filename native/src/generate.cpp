@@ -43,7 +43,7 @@ Text near(const char* array, int index) {
 void emit_pointers(Text& out, const char* type, const char* array, int size) {
     for (int base = 0; base * reach < size; ++base)
         print(out, "        %s* %s%d = %s + %d;\n        asm(\"\" : \"+r\"(%s%d));\n", type, array, base, array,
-                    base * reach + reach / 2, array, base);
+              base * reach + reach / 2, array, base);
 }
 
 Text local(const char* name, int index) { return name + std::to_string(index); }
@@ -157,11 +157,11 @@ void emit_factorise(Text& out, const PlanView& plan) {
         print(out, "        {\n");
         for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
             print(out, "            Vec r%d = %s;\n", plan.column[e],
-                        matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
+                  matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
         for (int e = plan.row_begin[i]; e < plan.diagonal[i]; ++e) {
             const int above = plan.column[e];
             print(out, "            r%d *= %s;\n            %s = r%d;\n", above,
-                        near("M", plan.diagonal[above]).c_str(), near("M", e).c_str(), above);
+                  near("M", plan.diagonal[above]).c_str(), near("M", e).c_str(), above);
             for (int u = plan.diagonal[above] + 1; u < plan.row_begin[above + 1]; ++u)
                 print(out, "            r%d -= r%d * %s;\n", plan.column[u], above, near("M", u).c_str());
         }

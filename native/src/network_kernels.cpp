@@ -25,9 +25,8 @@ namespace fs = std::filesystem;
 struct ObjectKind {
     const char *isa, *unit, *flags;  // unit: the namespace of the kernels in it
 };
-constexpr ObjectKind kinds[] = {{"sse2", "sse2", PCS_FLAGS_SSE2},
-                                {"avx2", "avx2", PCS_FLAGS_AVX2},
-                                {"avx512", "avx512narrow", PCS_FLAGS_AVX512}};
+constexpr ObjectKind kinds[] = {
+    {"sse2", "sse2", PCS_FLAGS_SSE2}, {"avx2", "avx2", PCS_FLAGS_AVX2}, {"avx512", "avx512narrow", PCS_FLAGS_AVX512}};
 
 const ObjectKind& kind_of(const std::string& isa) {
     for (const ObjectKind& kind : kinds)
@@ -79,7 +78,7 @@ std::vector<std::string> object_flags(const std::string& isa) {
 }
 
 const Kernels& load_object(const PlanView& plan, const std::string& path) {
-    struct stat file {}, folder {};
+    struct stat file{}, folder{};
     if (::lstat(path.c_str(), &file) != 0)
         refuse(path,
                "are not there: run `pychemsurrogate model compile MODEL` as this user on this kind of processor, with "
@@ -95,10 +94,10 @@ const Kernels& load_object(const PlanView& plan, const std::string& path) {
     using Entry = const NetworkKernels* (*)();
     const auto entry = reinterpret_cast<Entry>(::dlsym(object, "pcs_network_kernels"));
     const NetworkKernels* found = entry ? entry() : nullptr;
-    const char* misfit = !found                                            ? "are none of pychemsurrogate's"
-                         : found->interface != PCS_KERNEL_INTERFACE        ? "are for another version of this library"
-                         : found->layout != kernel_layout()                ? "were compiled with other struct layouts"
-                         : found->fingerprint != plan.fingerprint          ? "are for another network"
+    const char* misfit = !found                                     ? "are none of pychemsurrogate's"
+                         : found->interface != PCS_KERNEL_INTERFACE ? "are for another version of this library"
+                         : found->layout != kernel_layout()         ? "were compiled with other struct layouts"
+                         : found->fingerprint != plan.fingerprint   ? "are for another network"
                          : std::strcmp(found->kernels->name, kind_of(kernels().name).unit) != 0
                              ? "are for another instruction set"
                              : nullptr;

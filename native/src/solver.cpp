@@ -438,9 +438,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
-std::size_t Solver::workspace_bytes() const {
-    return integrating().integrator_bytes(plan_.view());
-}
+std::size_t Solver::workspace_bytes() const { return integrating().integrator_bytes(plan_.view()); }
 
 void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     if (!surrogate_) throw Error(ErrorCode::argument, "the model holds no surrogate to trace");

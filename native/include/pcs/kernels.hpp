@@ -97,9 +97,14 @@ struct NetworkKernels {
 
 // The sizes of all that passes between library and object, mixed.
 constexpr uint64_t kernel_layout() {
-    constexpr uint64_t sizes[] = {sizeof(PlanView),           sizeof(Group),     sizeof(SurrogateView),
-                                  sizeof(CellArrays),         sizeof(CellQueue), sizeof(IntegratorSettings),
-                                  sizeof(IntegratorStatistics), sizeof(Kernels)};
+    constexpr uint64_t sizes[] = {sizeof(PlanView),
+                                  sizeof(Group),
+                                  sizeof(SurrogateView),
+                                  sizeof(CellArrays),
+                                  sizeof(CellQueue),
+                                  sizeof(IntegratorSettings),
+                                  sizeof(IntegratorStatistics),
+                                  sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
     return mixed;
