@@ -177,6 +177,17 @@ def test_folder_that_cannot_be_made(own: Network, tmp_path: Path, monkeypatch: p
         NativeRosenbrock(own, kernels="compiled")
 
 
+def test_large_networks_are_left_to_the_tables(empty_cache: Path) -> None:
+    names = [f"A{i}" for i in range(60)]  # every matrix entry is there: 60^3 / 3 multiplications
+    reactions = [f"{a} -> {b} | arrhenius | 1e-9 0 0" for a in names for b in names if a != b]
+    head = ["pychemsurrogate network 1", "name: dense", "source: made for this test", f"species: {' '.join(names)}"]
+    define = [f"define: {name} X=1 charge=0 mass_g=1e-24" for name in names]
+    dense = parse_network("\n".join([*head, *define, "reactions:", *reactions]) + "\n")
+    with pytest.raises(ValueError, match="too large for straight-line code: .* 70210 multiplications"):
+        NativeRosenbrock(dense, kernels="compiled")
+    assert not empty_cache.exists()
+
+
 def test_where_objects_go(own: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = open_network(own)
     monkeypatch.setenv("PCS_KERNEL_CACHE", "/mine")

@@ -8,6 +8,7 @@
 namespace pcs {
 
 // C++ for native/src/kernels.cpp: struct NetworkCode with the plan's fingerprint and its kernels.
+// Throws Error (option) for a network so large that tables serve it as well.
 std::string generate_code(const PlanView& plan);
 
 }  // namespace pcs
