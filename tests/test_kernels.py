@@ -183,7 +183,7 @@ def test_large_networks_are_left_to_the_tables(empty_cache: Path) -> None:
     head = ["pychemsurrogate network 1", "name: dense", "source: made for this test", f"species: {' '.join(names)}"]
     define = [f"define: {name} X=1 charge=0 mass_g=1e-24" for name in names]
     dense = parse_network("\n".join([*head, *define, "reactions:", *reactions]) + "\n")
-    with pytest.raises(ValueError, match="too large for straight-line code: .* 70210 multiplications"):
+    with pytest.raises(ValueError, match=r"too large for straight-line code: .* 70210 multiplications"):
         NativeRosenbrock(dense, kernels="compiled")
     assert not empty_cache.exists()
 

@@ -220,8 +220,9 @@ void Solver::set_option(const std::string& key, const std::string& value) {
         options_.host_integrates = one_of({{"native", 0}, {"host", 1}});
     } else if (key == "kernels") {
         const int choice = one_of({{"auto", 0}, {"tables", 1}, {"compiled", 2}});
-        object_ = nullptr;
-        if (choice == 2 && !has_code()) use_object(object_path(plan_.view(), kernels().name));
+        const PlanView& plan = plan_.view();
+        const bool wanted = choice == 2 && !integrator_kernels(plan).has_code(plan);
+        object_ = wanted ? &load_object(plan, object_path(plan, kernels().name)) : nullptr;
         options_.tables_only = choice == 1;
     } else if (key == "rtol" || key == "atol") {
         const double number = key == "rtol" ? to_number(key, value, 1e-12, 0.1) : to_number(key, value, 1e-30, 1e-3);
