@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import DECAY_CHAIN
 from native_build import MODEL, NativeBuild, run
 from test_c import SOURCES, read_result, write_cells
 from test_isa import available
@@ -44,6 +46,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PCS_KERNEL_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PCS_KERNEL_CACHE", str(tmp_path / "empty"))
+    return tmp_path / "empty"
 
 
 @pytest.fixture(scope="module")
@@ -146,16 +154,25 @@ def test_solver_compiles_at_first_use(own: Network, cells: Workload, cache: Path
     assert "compiled before" in again.output
 
 
+def test_processes_that_start_together_compile_once(empty_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "chain.network").write_text(DECAY_CHAIN, encoding="utf-8")
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f'#!/bin/sh\necho called >> "{tmp_path}/calls"\nexec c++ "$@"\n', encoding="utf-8")
+    compiler.chmod(0o755)
+    command = [sys.executable, "-m", "pychemsurrogate", "model", "compile", tmp_path / "chain.network"]
+    environment = {**os.environ, "CXX": str(compiler)}
+    started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = {process.communicate()[0].split()[0] for process in started}
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(answers) == 1
+    assert Path(answers.pop()).parent == empty_cache
+    assert (tmp_path / "calls").read_text(encoding="utf-8") == "called\n"
+
+
 def test_nothing_to_compile_for_the_shipped_network() -> None:
     result = CliRunner().invoke(main, ["model", "compile", "osu_09_2008"])
     assert result.exit_code == 0
     assert "part of the library" in result.output
-
-
-@pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PCS_KERNEL_CACHE", str(tmp_path / "empty"))
-    return tmp_path / "empty"
 
 
 @pytest.mark.parametrize(

@@ -97,14 +97,14 @@ class Solver {
   private:
     struct Scratch;
     static Scratch& scratch();
+    const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
+    const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
     // The step with or without the surrogate; with native_exact false, cells of the exact path are left to the host.
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
     void inspect(const StepRequest& request, Report& report) const;
     void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
-    const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
-    const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
 
     NetworkTables tables_;
     Plan plan_;
