@@ -208,11 +208,11 @@ def test_large_networks_are_left_to_the_tables(empty_cache: Path) -> None:
 def test_where_objects_go(own: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = open_network(own)
     monkeypatch.setenv("PCS_KERNEL_CACHE", "/mine")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/shared")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     monkeypatch.setenv("HOME", "/home/me")
     assert Path(solver.object_path("avx2")).parent == Path("/mine")
     monkeypatch.delenv("PCS_KERNEL_CACHE")
-    assert Path(solver.object_path("avx2")).parent == Path("/shared/pychemsurrogate")
+    assert Path(solver.object_path("avx2")).parent == Path("/xdg/pychemsurrogate")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert Path(solver.object_path("avx2")).parent == Path("/home/me/.cache/pychemsurrogate")
     monkeypatch.delenv("HOME")
