@@ -144,6 +144,38 @@ def model_network(name_or_path: str, output: str) -> None:
     click.echo(output)
 
 
+@model.command("compile")
+@click.argument("name_or_path")
+@click.option(
+    "--isa", type=click.Choice(["sse2", "avx2", "avx512"]), help="Default: this processor's best, or $PCS_ISA."
+)
+def model_compile(name_or_path: str, isa: str | None) -> None:
+    """Compile straight-line kernels for the network of a model file or network file, for kernels "compiled".
+
+    They are kept in $PCS_KERNEL_CACHE, else $XDG_CACHE_HOME/pychemsurrogate, else ~/.cache/pychemsurrogate. Needs a C++
+    compiler: $CXX or c++.
+    """
+    from pathlib import Path
+    from time import perf_counter
+
+    from pychemsurrogate import _native
+    from pychemsurrogate.integrators import CompileError, compile_kernels, open_network
+    from pychemsurrogate.model_file import ModelFile, ModelFileError
+    from pychemsurrogate.network import NetworkError, load_network
+
+    try:
+        is_model = Path(name_or_path).suffix == ".pcs"
+        solver = open_network(ModelFile.read(name_or_path).network() if is_model else load_network(name_or_path))
+        if solver.has_code:
+            click.echo("this network's straight-line kernels are part of the library: nothing to compile")
+            return
+        before, start = Path(solver.object_path(isa or _native.isa())).exists(), perf_counter()
+        path = compile_kernels(solver, isa)
+    except (CompileError, ModelFileError, NetworkError, OSError, UnicodeDecodeError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{path} ({'compiled before' if before else f'compiled in {perf_counter() - start:.1f} s'})")
+
+
 @model.command("show")
 @click.argument("name_or_path")
 def model_show(name_or_path: str) -> None:

@@ -32,7 +32,7 @@ extern "C" {
 
 /* Errors of a call (not of a cell). */
 #define PCS_E_ARGUMENT (-101) /* a null handle or pointer, a negative size, a bad stride */
-#define PCS_E_FILE (-102)     /* the model file is missing, damaged or foreign */
+#define PCS_E_FILE (-102)     /* a model file (or compiled kernels) is missing, damaged or foreign */
 #define PCS_E_OPTION (-103)   /* unknown option, or a value it does not take */
 #define PCS_E_NAME (-104)     /* unknown species, condition or report key */
 #define PCS_E_MEMORY (-105)   /* out of memory */
@@ -61,6 +61,10 @@ PCS_API void pcs_close(pcs_solver** solver);
  * - max_steps: steps per cell before status -2 (default 2000)
  * - threads: number of threads, 0: OpenMP's own choice (default 0)
  * - repair: none, floor, electrons or floor,electrons (default none)
+ * - kernels: auto, tables or compiled. auto: straight-line code if the library has it for this network (the shipped
+ *   one), else tables; compiled: straight-line code, which `pychemsurrogate model compile MODEL` has put into the
+ *   user's cache: it is loaded here, never compiled, and PCS_E_FILE if it is missing or could be another user's
+ *   (default auto)
  * - statistics: off or on: count for pcs_cell_statistics (default off)
  * - species: the host's species in order, comma-separated: refused unless they are the model's */
 PCS_API int pcs_set_option(pcs_solver* solver, const char* key, const char* value);

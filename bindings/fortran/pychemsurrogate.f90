@@ -27,7 +27,7 @@ module pychemsurrogate
 
   ! Errors of a call, as in pcs.h.
   integer, parameter, public :: PCS_E_ARGUMENT = -101   ! a solver that is not open, wrong shapes
-  integer, parameter, public :: PCS_E_FILE = -102       ! the model file is missing, damaged or foreign
+  integer, parameter, public :: PCS_E_FILE = -102       ! a model file (or compiled kernels) is missing, damaged or foreign
   integer, parameter, public :: PCS_E_OPTION = -103     ! unknown option, or a value it does not take
   integer, parameter, public :: PCS_E_NAME = -104       ! unknown species, condition or report key
   integer, parameter, public :: PCS_E_MEMORY = -105     ! out of memory

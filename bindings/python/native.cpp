@@ -6,7 +6,9 @@
 #include <optional>
 
 #include "pcs/error.hpp"
+#include "pcs/generate.hpp"
 #include "pcs/model_file.hpp"
+#include "pcs/network_kernels.hpp"
 #include "pcs/solver.hpp"
 
 namespace py = pybind11;
@@ -184,6 +186,13 @@ PYBIND11_MODULE(_native, m) {
              py::arg("duration"), py::arg("mask").noconvert() = py::none(), py::arg("counts").noconvert() = py::none(),
              "Bring n (cells, species) [cm^-3] to equilibrium in place; the rest as for step.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
+        .def(
+            "generate_code", [](const pcs::Solver& s) { return pcs::generate_code(s.plan()); },
+            "C++ source of the network's straight-line kernels.")
+        .def(
+            "object_path", [](const pcs::Solver& s, const std::string& isa) { return pcs::object_path(s.plan(), isa); },
+            py::arg("isa"), "Where the network's compiled kernels for an instruction set belong.")
+        .def("use_object", &pcs::Solver::use_object, py::arg("path"), "Use the kernels of this shared object.")
         .def_property_readonly("has_surrogate", &pcs::Solver::has_surrogate)
         .def_property_readonly("workspace_bytes", &pcs::Solver::workspace_bytes,
                                "Memory that the integrator needs for each thread.")
@@ -207,5 +216,6 @@ PYBIND11_MODULE(_native, m) {
         return result;
     });
     m.def("status_message", &pcs::status_message, py::arg("status"));
+    m.def("object_flags", &pcs::object_flags, py::arg("isa"), "The compiler's flags for compiled kernels.");
     m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");
 }

@@ -1,4 +1,5 @@
-// The kernels, compiled once for every instruction set. SPDX-License-Identifier: BSD-3-Clause
+// The kernels, compiled once for every instruction set; and once more into a shared object for a user's own network
+// (PCS_KERNEL_INTERFACE is defined then). SPDX-License-Identifier: BSD-3-Clause
 #include "pcs/kernels.hpp"
 
 #include "pcs/rosenbrock.hpp"
@@ -7,12 +8,12 @@
 namespace pcs::PCS_ISA {
 
 #ifdef PCS_GENERATED
-#include "pcs_generated/osu_09_2008.inc"
+#include "pcs_generated/network.inc"
 #endif
 
 static bool has_code([[maybe_unused]] const PlanView& plan) {
 #ifdef PCS_GENERATED
-    return Generated<osu_09_2008>::serves(plan);
+    return Generated<NetworkCode>::serves(plan);
 #else
     return false;
 #endif
@@ -24,7 +25,7 @@ static void integrate(const PlanView& plan, const CellArrays& cells, const CellQ
                       const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
 #ifdef PCS_GENERATED
     if (has_code(plan) && !settings.tables_only)
-        return Integrator<Generated<osu_09_2008>>(plan, cells, queue, settings, statistics, workspace).run();
+        return Integrator<Generated<NetworkCode>>(plan, cells, queue, settings, statistics, workspace).run();
 #endif
     Integrator<Tables>(plan, cells, queue, settings, statistics, workspace).run();
 }
@@ -66,3 +67,12 @@ const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
                                      PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::cell_rhs};
     return kernels;
 }
+
+#ifdef PCS_KERNEL_INTERFACE
+extern "C" __attribute__((visibility("default"))) const pcs::NetworkKernels* pcs_network_kernels() {
+    using Code = pcs::PCS_ISA::NetworkCode;
+    static const pcs::NetworkKernels mine{PCS_KERNEL_INTERFACE, pcs::kernel_layout(), Code::fingerprint,
+                                          &pcs::PCS_JOIN(kernels_, PCS_ISA)()};
+    return &mine;
+}
+#endif

@@ -16,6 +16,7 @@
 
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
+#include "pcs/network_kernels.hpp"
 #include "pcs/surrogate.hpp"
 
 namespace pcs {
@@ -220,7 +221,11 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     } else if (key == "integrator") {
         options_.host_integrates = one_of({{"native", 0}, {"host", 1}});
     } else if (key == "kernels") {
-        options_.tables_only = one_of({{"auto", 0}, {"tables", 1}});
+        const int choice = one_of({{"auto", 0}, {"tables", 1}, {"compiled", 2}});
+        const PlanView& plan = plan_.view();
+        const bool wanted = choice == 2 && !integrator_kernels(plan).has_code(plan);
+        object_ = wanted ? &load_object(plan, object_path(plan, kernels().name)) : nullptr;
+        options_.tables_only = choice == 1;
     } else if (key == "rtol" || key == "atol") {
         const double number = key == "rtol" ? to_number(key, value, 1e-12, 0.1) : to_number(key, value, 1e-30, 1e-3);
         if (options_.target_error_dex > 0) throw Error(ErrorCode::option, both_set);
@@ -258,6 +263,8 @@ void Solver::set_option(const std::string& key, const std::string& value) {
                                            "max_steps, threads, repair, kernels, statistics, species");
     }
 }
+
+void Solver::use_object(const std::string& path) { object_ = &load_object(plan_.view(), path); }
 
 Report Solver::step(const StepRequest& request) const {
     return run(request, surrogate_ && options_.mode != Mode::exact, !options_.host_integrates);
@@ -393,7 +400,7 @@ void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) con
 void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
     const PlanView& plan = plan_.view();
-    const Kernels& integrating = options_.tables_only ? kernels() : integrator_kernels(plan);
+    const Kernels& integrating = this->integrating();
     IntegratorSettings settings{options_.rtol,      options_.atol,        first_step, small_change,
                                 options_.max_steps, options_.tables_only, false,      0};
     for (const Try& factor : tries) {
@@ -434,10 +441,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
-std::size_t Solver::workspace_bytes() const {
-    const PlanView& plan = plan_.view();
-    return (options_.tables_only ? kernels() : integrator_kernels(plan)).integrator_bytes(plan);
-}
+std::size_t Solver::workspace_bytes() const { return integrating().integrator_bytes(plan_.view()); }
 
 void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     if (!surrogate_) throw Error(ErrorCode::argument, "the model holds no surrogate to trace");

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from pychemsurrogate.integrators.compile import CompileError, choose_kernels, compile_kernels
 from pychemsurrogate.integrators.conserve import conservation_defect, conserve
-from pychemsurrogate.integrators.native import NativeRosenbrock
+from pychemsurrogate.integrators.native import NativeRosenbrock, open_network
 from pychemsurrogate.integrators.scipy_bdf import ScipyBDF
 
-__all__ = ["NativeRosenbrock", "ScipyBDF", "conservation_defect", "conserve"]
+__all__ = [
+    "CompileError",
+    "NativeRosenbrock",
+    "ScipyBDF",
+    "choose_kernels",
+    "compile_kernels",
+    "conservation_defect",
+    "conserve",
+    "open_network",
+]

@@ -10,9 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from pychemsurrogate import _native
 from pychemsurrogate.integrators.cells import Cells
+from pychemsurrogate.integrators.compile import choose_kernels
 from pychemsurrogate.network import Network
 
 FloatArray = NDArray[np.float64]
+
+
+def open_network(network: Network) -> _native.Solver:
+    """The native solver of a network alone."""
+    tables = network.tables()
+    return _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
 
 
 class NativeRosenbrock:
@@ -20,16 +27,22 @@ class NativeRosenbrock:
 
     rtol, atol: tolerances on x. max_steps: steps per cell; a cell that fails is tried again with a tenth of the
     tolerances and ten times the steps, then with rtol / 1000, atol / 1e6 and a hundred times the steps.
-    threads: 0 leaves the number to OpenMP.
-    Raises ValueError for an option outside its range.
+    threads: 0 leaves the number to OpenMP. kernels: "auto", "tables" or "compiled", as in `Solver.load`.
+    Raises ValueError for an option outside its range, CompileError where kernels cannot be compiled.
     """
 
     def __init__(
-        self, network: Network, rtol: float = 1e-2, atol: float = 1e-15, max_steps: int = 2000, threads: int = 0
+        self,
+        network: Network,
+        rtol: float = 1e-2,
+        atol: float = 1e-15,
+        max_steps: int = 2000,
+        threads: int = 0,
+        kernels: str = "auto",
     ) -> None:
         self.network = network
-        tables = network.tables()
-        self._solver = _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
+        self._solver = open_network(network)
+        choose_kernels(self._solver, kernels)
         for key, value in (("rtol", rtol), ("atol", atol), ("max_steps", max_steps), ("threads", threads)):
             self._solver.set_option(key, str(value))
 

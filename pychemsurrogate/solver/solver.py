@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
+from pychemsurrogate.integrators import choose_kernels
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
 from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_type, device_target, from_host, host_target
@@ -46,6 +47,7 @@ class Solver:
         max_steps: int = 2000,
         threads: int = 0,
         repair: str = "none",
+        kernels: str = "auto",
         species: Sequence[str] | None = None,
     ) -> None:
         if mode not in MODES:
@@ -82,6 +84,7 @@ class Solver:
         for key, value in options.items():
             if value is not None:
                 self._native.set_option(key, str(value))
+        choose_kernels(self._native, kernels)
         self._ladder = Ladder(
             self._native,
             self.network,
@@ -111,10 +114,13 @@ class Solver:
                     cells one may err by more in its worst species; from a table measured on the osu network's
                     workload, docs/architecture.md), max_steps (2000), threads (0: OpenMP's choice),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
-                    "floor,electrons" both): repairs are counted in the report; species (the host's names in order:
-                    a model for others is refused)
+                    "floor,electrons" both): repairs are counted in the report; kernels ("auto": straight-line code
+                    if the library has it for this network, else tables; "tables"; "compiled": straight-line code,
+                    compiled by the user's C++ compiler at first use and kept, docs/integrator.md); species (the
+                    host's names in order: a model for others is refused)
 
-        Raises ModelFileError for a file that cannot be served, ValueError for an option out of range.
+        Raises ModelFileError for a file that cannot be served, ValueError for an option out of range, CompileError
+        (integrators/compile.py) where kernels cannot be compiled.
         """
         return cls(ModelFile.read(name_or_path), mode, integrator, **options)
 

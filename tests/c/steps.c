@@ -1,5 +1,6 @@
 /* One batch through every layout of the arrays: the same bits. SPDX-License-Identifier: BSD-3-Clause
- * Usage: steps MODEL CELLS OUT. Writes the new abundances [cell][species] and one status byte a cell to OUT. */
+ * Usage: steps MODEL CELLS OUT [KERNELS]. Writes the new abundances [cell][species] and one status byte a cell to OUT.
+ */
 #include "cells.h"
 #include "check.h"
 
@@ -118,8 +119,8 @@ static void test_failed_cells(void) {
 }
 
 int main(int argc, char** argv) {
-    if (argc != 4) return 2;
-    if (pcs_open(argv[1], &solver) != 0) {
+    if (argc < 4 || argc > 5) return 2;
+    if (pcs_open(argv[1], &solver) != 0 || (argc == 5 && pcs_set_option(solver, "kernels", argv[4]) != 0)) {
         fprintf(stderr, "%s\n", pcs_last_error(NULL));
         return 3;
     }

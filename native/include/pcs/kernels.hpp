@@ -86,6 +86,30 @@ struct Kernels {
                 void* workspace);
 };
 
+// What a shared object with the straight-line kernels of one network shows by its one symbol, pcs_network_kernels().
+// The first field tells whether the others can be read.
+struct NetworkKernels {
+    uint64_t interface;    // hash of the sources and flags that the object was compiled from
+    uint64_t layout;       // kernel_layout() as the object's compiler sees it
+    uint64_t fingerprint;  // of the network's plan
+    const Kernels* kernels;
+};
+
+// The sizes of all that passes between library and object, mixed.
+constexpr uint64_t kernel_layout() {
+    constexpr uint64_t sizes[] = {sizeof(PlanView),
+                                  sizeof(Group),
+                                  sizeof(SurrogateView),
+                                  sizeof(CellArrays),
+                                  sizeof(CellQueue),
+                                  sizeof(IntegratorSettings),
+                                  sizeof(IntegratorStatistics),
+                                  sizeof(Kernels)};
+    uint64_t mixed = 0;
+    for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
+    return mixed;
+}
+
 const Kernels& kernels_sse2();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();

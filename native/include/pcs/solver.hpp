@@ -76,7 +76,12 @@ class Solver {
     // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
     Report step(const StepRequest& request) const;
 
-    bool has_code() const { return integrator_kernels(plan_.view()).has_code(plan_.view()); }
+    // Whether straight-line kernels are there for the network, in the library or in an object that is in use.
+    bool has_code() const { return straight_line().has_code(plan_.view()); }
+    const PlanView& plan() const { return plan_.view(); }
+    // Kernels from a shared object, whatever the library has (network_kernels.hpp). Throws Error (file).
+    void use_object(const std::string& path);
+
     // To the state that no longer changes, by the integrator alone (dt is not read). Throws as step does.
     Report equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const;
 
@@ -92,6 +97,8 @@ class Solver {
   private:
     struct Scratch;
     static Scratch& scratch();
+    const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
+    const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
     // The step with or without the surrogate; with native_exact false, cells of the exact path are left to the host.
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
@@ -103,6 +110,7 @@ class Solver {
     Plan plan_;
     std::unique_ptr<Surrogate> surrogate_;  // null: a network alone
     Options options_;
+    const Kernels* object_ = nullptr;  // of the user's; null: those of the library
     int electron_ = -1;
 };
 
