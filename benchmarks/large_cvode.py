@@ -32,12 +32,13 @@ from pychemsurrogate import _native
 from pychemsurrogate.network import Network, load_network
 
 HERE = Path(__file__).resolve().parent
-NATIVE_RTOLS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
+NATIVE_RTOLS = (3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
 NATIVE_ATOL = 1e-15
 CVODE_RTOLS = (1e-2, 1e-3, 1e-4)
 CVODE_ATOLS = (1e-14, 1e-15, 1e-17)
 TRUTH = (1e-8, 1e-20)  # rtol, atol
 ORDERING_CELLS = 2
+SUNDIALS_DEFAULT = ("COLAMD", True)
 Solver = Callable[[Cells, float, float], Answer]
 
 
@@ -90,8 +91,12 @@ def best_ordering(network: Network, cells: Cells, say: Callable[[str], None]) ->
                 f"{per_cell:10.2f} {answer.factorisations / len(cells.n):9.1f} {answer.failed:6d}"
             )
             found.append((seconds, ordering, btf, solver))
-    _, ordering, btf, solver = min(found, key=lambda item: item[0])
-    say(f"      fastest: {ordering}, block triangular form {'on' if btf else 'off'}")
+    default = next(seconds for seconds, ordering, btf, _ in found if (ordering, btf) == SUNDIALS_DEFAULT)
+    seconds, ordering, btf, solver = min(found, key=lambda item: item[0])
+    say(
+        f"      fastest: {ordering}, block triangular form {'on' if btf else 'off'}; SUNDIALS' default "
+        f"({SUNDIALS_DEFAULT[0]}, on) takes {default / seconds:.1f} times as long"
+    )
     return solver
 
 
@@ -131,7 +136,7 @@ def main() -> None:
     """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--umist", required=True, help="the rate file of UMIST RATE22")
-    parser.add_argument("--cells", type=int, default=48)
+    parser.add_argument("--cells", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-species", type=int, default=1000, help="leave larger networks out")
