@@ -137,14 +137,14 @@ def test_large_cvode_table() -> None:
     """The ratios at the table's end are those of its rows."""
     text = (RESULTS / "large_cvode.txt").read_text()
     assert "processor:" in text
-    rows = [line.split() for line in text.splitlines() if " native " in line or " cvode_klu " in line]
+    rows = [row for row in map(str.split, text.splitlines()) if row[1:2] in (["native"], ["cvode_klu"])]
     stated = [line.replace(" x", "").split() for line in text.splitlines() if line.endswith(" x")]
     assert [int(row[0]) for row in stated] == [69, 137, 243, 462, 736]
     for species, *ratios in stated:
         made = [
             entry(solver, float(rtol), float(p99), float(speed))
             for size, solver, rtol, atol, speed, steps, lu, median, p99, largest, failed in (
-                row for row in rows if row[0] == species and row[2][0].isdigit()
+                row for row in rows if row[0] == species
             )
             if failed == "0"
         ]
