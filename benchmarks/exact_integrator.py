@@ -13,18 +13,15 @@ time is measured and the median of the repeats counts.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import re
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
+from cvode import FLAGS, Cvode, sundials_version
 from machine import describe_machine
-from network_code import network_code
 from numpy.typing import NDArray
 from workload import STEPS_YR, Workload, cell_errors, dex_errors, workload
 
@@ -33,10 +30,6 @@ from pychemsurrogate.integrators import ScipyBDF
 from pychemsurrogate.network import Network, load_network
 
 HERE = Path(__file__).resolve().parent
-BUILD = HERE.parent / "build" / "benchmarks"
-SUNDIALS = ["sundials_cvode", "sundials_nvecserial", "sundials_sunlinsolklu", "sundials_sunlinsoldense"]
-SUNDIALS += ["sundials_sunmatrixsparse", "sundials_sunmatrixdense"]
-FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC"]
 
 LADDER = (1e-2, 3e-3, 1e-3, 1e-4, 1e-6)
 NATIVE_ATOL = 1e-15
@@ -108,30 +101,12 @@ def measure(entries: list[Entry], cells: Workload) -> None:
         entry.speeds.append(len(cells) / seconds[i])
 
 
-def compile_cvode(network: Network) -> ctypes.CDLL:
-    """Compile cvode_driver.cpp with the network's code and load it."""
-    if not Path("/usr/include/cvode/cvode.h").exists():
-        raise SystemExit("SUNDIALS is not installed: run `make bench`, or apt-get install libsundials-dev")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    (BUILD / "network_code.hpp").write_text(network_code(network), encoding="utf-8")
-    library = BUILD / "libcvode_driver.so"
-    includes = [f"-I{BUILD}", "-I/usr/include/suitesparse"]
-    link = [f"-l{name}" for name in SUNDIALS]
-    subprocess.run(["g++", *FLAGS, *includes, HERE / "cvode_driver.cpp", "-o", library, *link], check=True)
-    return ctypes.CDLL(str(library))
-
-
-def cvode(driver: ctypes.CDLL, rtol: float, atol: float, dense: bool = False) -> Callable[[Workload], Run]:
+def cvode(driver: Cvode, rtol: float, atol: float, dense: bool = False) -> Callable[[Workload], Run]:
     """CVODE's BDF with the analytic Jacobian, sparse for KLU or dense."""
 
     def advance(cells: Workload) -> Run:
-        n = cells.n.copy()
-        counts = (ctypes.c_int64 * 3)()
-        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (n, cells.dt, cells.temperature, cells.zeta)]
-        tolerances = ctypes.c_double(rtol), ctypes.c_double(atol)
-        if driver.cvode_advance(ctypes.c_int64(len(n)), *pointers, *tolerances, int(dense), counts):
-            raise RuntimeError("CVODE could not be set up")
-        return Run(n, counts[0], counts[1], counts[2])
+        answer = driver.advance(cells.n, cells.dt, cells.temperature, cells.conditions, rtol, atol, dense)
+        return Run(answer.n, answer.steps, answer.factorisations, answer.failed)
 
     return advance
 
@@ -232,9 +207,9 @@ def main() -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for all of them
     network = load_network("osu_09_2008")
     weights = network.tables().scale_weights
-    driver = compile_cvode(network)
-    sundials = re.findall(r'SUNDIALS_VERSION "(.*?)"', Path("/usr/include/sundials/sundials_config.h").read_text())
-    say(f"native integrator ({_native.isa()}), CVODE (SUNDIALS {sundials[0]}, {' '.join(FLAGS)}), scipy BDF; one core")
+    driver = Cvode(network)
+    theirs = f"SUNDIALS {sundials_version()}, {' '.join(FLAGS)}"
+    say(f"native integrator ({_native.isa()}), CVODE ({theirs}), scipy BDF; one core")
     for line in describe_machine():
         say(line)
 

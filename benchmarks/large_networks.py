@@ -3,9 +3,10 @@
 
 Usage: python benchmarks/large_networks.py --umist PATH [--kida PATH] [--cells N] [--repeats N] [--seed N]
 
-One core. Per network: set-up (read, cut, tables, plan), then two workloads, each at two tolerances: cells/s (the
-processor's time, median of the repeats, rate coefficients and projection included) and errors against the same method
-at rtol 1e-6. Then cold starts from atoms in dark-cloud, diffuse and photo-dissociation conditions.
+One core. Per database: set-up (read, close, tables, plan; target 5 s). Per network two workloads, each at two
+tolerances: cells/s (the processor's time, median of the repeats, rate coefficients and projection included) and errors
+against the same method at rtol 1e-6; and the power of N by which the cost of a cell grows. Then cold starts from atoms
+in dark-cloud, diffuse and photo-dissociation conditions.
 
 arbitrary   atoms and H2, abundances scattered by 0.5 dex, age 1..1e6 yr at n_H 1e2..1e6 cm^-3, T 10..300 K, zeta
             1e-17..1e-15 1/s; then T x 0.7..1.4, n x 0.8..1.25 and dt = 1e3, 1e4 or 1e5 yr
@@ -109,8 +110,9 @@ def workload(network: Network, cells: int, rng: np.random.Generator, hydro_like:
     return Cells(n, dt, T, at)
 
 
-def measure(network: Network, cells: Cells, repeats: int, say: Callable[[str], None], label: str) -> None:
-    """One line a tolerance: cells/s, steps a cell, errors."""
+def measure(network: Network, cells: Cells, repeats: int, say: Callable[[str], None], label: str) -> list[float]:
+    """One line a tolerance: cells/s, steps a cell, errors. Returns the cells/s by tolerance."""
+    speeds = []
     tables = network.tables()
     truth, status = NativeRosenbrock(network, rtol=1e-6, atol=1e-20, max_steps=100_000, threads=1).advance(
         cells.n, cells.dt, cells.temperature, cells.conditions
@@ -127,13 +129,20 @@ def measure(network: Network, cells: Cells, repeats: int, say: Callable[[str], N
             start = time.process_time()
             report = solver.step(n, cells.dt, cells.temperature, conditions, status)
             seconds.append(time.process_time() - start)
+        speeds.append(len(n) / float(np.median(seconds)))
         error = dex_errors(n, truth, tables.scale_weights)
         worst, every = np.nanmax(error, axis=1), error[np.isfinite(error)]
         say(
-            f"{network.n_species:5d} {label:10s} {rtol:6.0e} {len(n) / np.median(seconds):9.0f} "
+            f"{network.n_species:5d} {label:10s} {rtol:6.0e} {speeds[-1]:9.0f} "
             f"{report['steps'] / len(n):6.2f} {np.percentile(every, 99):9.4f} {np.median(worst):9.4f} "
             f"{np.percentile(worst, 99):8.4f} {worst.max():8.4f} {report['failed'] + unsolved:4d}"
         )
+    return speeds
+
+
+def cost_slope(sizes: list[int], speeds: list[float]) -> float:
+    """p of cost ~ N^p: the least-squares line through the logarithms."""
+    return float(-np.polyfit(np.log(sizes), np.log(speeds), 1)[0])
 
 
 def cold_starts(network: Network, say: Callable[[str], None]) -> None:
@@ -177,23 +186,30 @@ def main() -> None:
     for label, path in (("umist", chosen.umist), ("kida", chosen.kida)):
         if path is None:
             continue
-        start = time.perf_counter()
+        start = time.process_time()
         network = load_network(path, label)
-        read = time.perf_counter() - start
+        read = time.process_time() - start
         closed = network.restricted()
         NativeRosenbrock(closed)
         say(f"{network!r}; closed: {closed.n_species} species; read {read:.2f} s, "
-            f"ready to step {time.perf_counter() - start:.2f} s")  # fmt: skip
+            f"ready to step {time.process_time() - start:.2f} s")  # fmt: skip
         whole.append(closed)
     say("")
     say("Errors in dex against rtol 1e-6, over species above 1e-12 n_H; cell: the worst species of a cell.")
     say("    N workload     rtol   cells/s  steps   species      cell     cell     cell fail")
     say("                                               p99    median      p99      max")
+    sizes: list[int] = []
+    speeds: dict[str, list[list[float]]] = {"arbitrary": [], "hydro-like": []}
     for elements, heavy in CUTS:
         cut = whole[0].restricted(elements.split() if elements else None, heavy)
-        for hydro_like in (False, True):
-            cells = workload(cut, chosen.cells, np.random.default_rng(chosen.seed), hydro_like)
-            measure(cut, cells, chosen.repeats, say, "hydro-like" if hydro_like else "arbitrary")
+        sizes.append(cut.n_species)
+        for label, found in speeds.items():
+            cells = workload(cut, chosen.cells, np.random.default_rng(chosen.seed), label == "hydro-like")
+            found.append(measure(cut, cells, chosen.repeats, say, label))
+    for label, found in speeds.items():
+        for rtol, of_rtol in zip(RTOLS, zip(*found[1:], strict=True), strict=True):
+            slope = cost_slope(sizes[1:], list(of_rtol))
+            say(f"cost of a cell, {label}, rtol {rtol:.0e}, fitted over N = {sizes[1]}..{sizes[-1]}: N^{slope:.2f}")
     for network in whole[1:]:
         say(f"{network.name}:")
         for hydro_like in (False, True):

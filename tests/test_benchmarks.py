@@ -6,54 +6,154 @@ import ctypes
 import sys
 from pathlib import Path
 
+import cvode
 import exact_integrator
 import krome_setting
+import large_cvode
+import large_networks
 import numpy as np
 import pytest
 import scaling
 from native_build import ROOT, run
-from network_code import network_code
 from workload import workload
 
-from pychemsurrogate.network import Network
+from pychemsurrogate.network import Network, parse_network
+from pychemsurrogate.network.rate_laws import GRAIN
 
 INTERFACE = """
-#include "network_code.hpp"
-extern "C" int n_entries() { return network::n_entries; }
-extern "C" void rates(double T, double zeta, double n_H, double* k) { network::rates(T, zeta, n_H, k); }
-extern "C" void rhs(const double* k, const double* x, double* f) { network::rhs(k, x, f); }
-extern "C" void jacobian(const double* k, const double* x, double* dense) {
-    double J[network::n_entries];
-    network::jacobian(k, x, J);
-    for (int j = 0; j < network::n_species; ++j)
-        for (auto e = network::column_begin[j]; e < network::column_begin[j + 1]; ++e)
-            dense[network::row[e] * network::n_species + j] = J[e];
+#include "cvode_network.hpp"
+extern "C" void* make(const NetworkArrays* arrays) { return new CvodeNetwork(*arrays); }
+extern "C" void take(void* network) { delete static_cast<CvodeNetwork*>(network); }
+extern "C" int evaluate(void* handle, double T, const double* conditions, const double* n, double* k, double* f,
+                        double* dense) {
+    CvodeNetwork& network = *static_cast<CvodeNetwork*>(handle);
+    const int S = network.n_species;
+    const double n_H = network.hydrogen(n);
+    std::vector<double> x, J(network.row.size());
+    for (int species : network.order) x.push_back(n[species] / n_H);
+    network.rates(T, conditions, n_H, k);
+    network.rhs(k, x.data(), f);
+    network.jacobian(k, x.data(), J.data());
+    for (int j = 0; j < S; ++j)
+        for (auto e = network.column_begin[j]; e < network.column_begin[j + 1]; ++e)
+            dense[network.row[e] * S + j] = J[e];
+    return static_cast<int>(J.size());
 }
+"""
+EVERY_LAW = """pychemsurrogate network 1
+name: every law
+conditions: zeta A_V G0
+species: H H2 H+ H2+ H3+ C C+ CH CH+ CO O e-
+reactions:
+H2+ + H2 -> H3+ + H | arrhenius | 2e-9 0 0
+H2 + H2 -> H2 + H + H | arrhenius | 1e-12 0.5 30
+H2 -> H2+ + e- | cosmic_ray | 0.93
+H3+ + e- -> H + H + H | arrhenius_range | 4e-8 -0.5 1 10 300 0 1e10
+H3+ + e- -> H2 + H | arrhenius_range | 2e-8 -0.5 1 10 300 400 1e10
+H+ + CH -> CH+ + H | ionpol1 | 1 1.9e-9 2.1 10 800 0 1e10
+H+ + CH -> C+ + H2 | ionpol2 | 0.5 1.9e-9 2.1 60 800 0 1e10
+CO -> C + O | cosmic_ray_range | 20 1.2 10 10 300 0 1e10
+C -> C+ + e- | photo | 3e-10 3
+H + H -> H2 | grain | 5e-17 0.5
+H + H + H -> H2 + H | arrhenius | 1e-25 -1 0
+H + e- -> H+ + e- + e- | arrhenius | 1e-9 0.3 100
 """
 
 
-def test_network_code(osu: Network, tmp_path: Path) -> None:
-    (tmp_path / "network_code.hpp").write_text(network_code(osu), encoding="utf-8")
-    (tmp_path / "interface.cpp").write_text(INTERFACE, encoding="utf-8")
-    library = tmp_path / "network_code.so"
-    run(["g++", "-std=c++20", "-O0", "-shared", "-fPIC", tmp_path / "interface.cpp", "-o", library])
-    code = ctypes.CDLL(str(library))
-
-    cells = workload(osu, 4, seed=3)
-    for n, T, zeta in zip(cells.n, cells.temperature, cells.zeta, strict=True):
-        n_H = float(osu.tables().scale_weights @ n)
-        x, k = n / n_H, np.zeros(osu.n_reactions)
-        f, J = np.zeros(osu.n_species), np.zeros((osu.n_species, osu.n_species))
-        pointer = {id(a): ctypes.c_void_p(a.ctypes.data) for a in (x, k, f, J)}
-        code.rates(ctypes.c_double(T), ctypes.c_double(zeta), ctypes.c_double(n_H), pointer[id(k)])
-        code.rhs(pointer[id(k)], pointer[id(x)], pointer[id(f)])
-        code.jacobian(pointer[id(k)], pointer[id(x)], pointer[id(J)])
-        expected_k = osu.rate_coefficients(T, {"zeta": zeta})
-        jacobian = osu.jacobian(n, expected_k)
-        np.testing.assert_allclose(J, jacobian, rtol=1e-12, atol=1e-13 * np.abs(jacobian).max())
-        rate = osu.rhs(n, expected_k) / n_H
+@pytest.mark.parametrize("ordering", ["natural", "Markowitz"])
+@pytest.mark.parametrize("every_law", [False, True])
+def test_cvode_network(osu: Network, every_law: bool, ordering: str, cvode_network: ctypes.CDLL) -> None:
+    network = parse_network(EVERY_LAW) if every_law else osu
+    S, tables = network.n_species, network.tables()
+    order = cvode.markowitz_order(network) if ordering == "Markowitz" else np.arange(S, dtype=np.int32)
+    np.testing.assert_array_equal(np.sort(order), np.arange(S))
+    arrays = cvode.NetworkArrays(network, order)
+    handle = ctypes.c_void_p(cvode_network.make(ctypes.byref(arrays)))
+    rng = np.random.default_rng(3)
+    if every_law:
+        assert set(tables.law) == set(range(8))
+    for T in (8.0, 50.0, 1000.0):
+        n, conditions = 10.0 ** rng.uniform(-3, 4, S), {"zeta": 3e-17, "A_V": 0.7, "G0": 2.0}
+        n_H = float(tables.scale_weights @ n)
+        read = np.array([conditions[name] for name in network.conditions])
+        k, f, J = np.zeros(network.n_reactions), np.zeros(S), np.zeros((S, S))
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (read, n, k, f, J)]
+        entries = cvode_network.evaluate(handle, ctypes.c_double(T), *pointers)
+        expected_k = network.rate_coefficients(T, conditions)
+        bodies = np.where(tables.law == GRAIN.number, 2, (tables.reactants >= 0).sum(axis=1))
+        np.testing.assert_allclose(k, expected_k * n_H ** (bodies - 1.0), rtol=1e-12)
+        jacobian = network.jacobian(n, expected_k)[np.ix_(order, order)]
+        np.testing.assert_allclose(J, jacobian, rtol=1e-11, atol=1e-13 * np.abs(jacobian).max())
+        rate = network.rhs(n, expected_k)[order] / n_H
         np.testing.assert_allclose(f, rate, rtol=1e-9, atol=1e-13 * np.abs(rate).max())
-    assert code.n_entries() < osu.n_species**2
+        assert np.count_nonzero(jacobian) <= entries < S**2
+    cvode_network.take(handle)
+
+
+@pytest.fixture(scope="module")
+def cvode_network(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("cvode_network")
+    (folder / "interface.cpp").write_text(INTERFACE, encoding="utf-8")
+    library = folder / "interface.so"
+    include = f"-I{ROOT / 'benchmarks'}"
+    flags = ["-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", include]
+    run(["g++", *flags, folder / "interface.cpp", "-o", library])
+    code = ctypes.CDLL(str(library))
+    code.make.restype = ctypes.c_void_p
+    return code
+
+
+def factor_entries(network: Network, order: np.ndarray) -> int:
+    """Entries of L + U where pivots are taken from the diagonal in this order: symbolic elimination."""
+    rng = np.random.default_rng(1)
+    filled = network.jacobian(rng.uniform(1, 2, network.n_species), rng.uniform(1, 2, network.n_reactions)) != 0
+    filled = (filled | np.eye(network.n_species, dtype=bool))[np.ix_(order, order)]
+    for i in range(network.n_species - 1):
+        filled[i + 1 :, i + 1 :] |= np.outer(filled[i + 1 :, i], filled[i, i + 1 :])
+    return int(filled.sum())
+
+
+def test_markowitz_order_saves_fill(osu: Network) -> None:
+    natural = np.arange(osu.n_species)
+    entries = {
+        name: factor_entries(osu, order)
+        for name, order in {
+            "Markowitz": cvode.markowitz_order(osu),
+            "natural": natural,
+            "reversed": natural[::-1],
+        }.items()
+    }
+    assert entries["Markowitz"] < min(entries["natural"], entries["reversed"])
+
+
+def test_cost_slope() -> None:
+    assert large_networks.cost_slope([10, 100, 1000], [1e5, 1e5 / 10**1.5, 1e2]) == pytest.approx(1.5)
+
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def test_large_cvode_table() -> None:
+    """The ratios at the table's end are those of its rows."""
+    text = (RESULTS / "large_cvode.txt").read_text()
+    assert "processor:" in text
+    rows = [row for row in map(str.split, text.splitlines()) if row[1:2] in (["native"], ["cvode_klu"])]
+    stated = [line.replace(" x", "").split() for line in text.splitlines() if line.endswith(" x")]
+    assert [int(row[0]) for row in stated] == [69, 137, 243, 462, 736]
+    for species, *ratios in stated:
+        made = [
+            entry(solver, float(rtol), float(p99), float(speed))
+            for size, solver, rtol, atol, speed, steps, lu, median, p99, largest, failed in (
+                row for row in rows if row[0] == species
+            )
+            if failed == "0"
+        ]
+        assert len(made) == len(large_cvode.NATIVE_RTOLS) + len(large_cvode.CVODE_RTOLS) * len(large_cvode.CVODE_ATOLS)
+        ours = [one for one in made if one.solver == "native"]
+        for rtol, ratio in zip(large_cvode.CVODE_RTOLS, ratios, strict=True):
+            theirs = [one for one in made if one.solver == "cvode_klu" and one.rtol == rtol]
+            least = min(exact_integrator.interpolated_speed(ours, one.p99) / one.speed for one in theirs)
+            assert float(ratio) == pytest.approx(least, rel=0.05)  # rounded in the table
 
 
 def entry(solver: str, rtol: float, p99: float, speed: float) -> exact_integrator.Entry:

@@ -186,6 +186,20 @@ def test_kida(kida_file: Path) -> None:
         assert rate(net, "C3+ + H2O -> C3 + H2O+", t) == pytest.approx(expected)
 
 
+def test_a_mistaken_kida_formula_is_mended_and_listed(tmp_path: Path) -> None:
+    path = tmp_path / "mistaken.dat"
+    rows = kida_row("C3 H3+", "C3H3+", "1.0e+00 1.45e-09 1.5", 4, "10 800", 3, 1)
+    rows += kida_row("C3 H2+", "C3H2+", "1.0e-03 1.0e-09 0", 4, "10 800", 3, 2)  # no mistake that can be told
+    path.write_text(rows, encoding="utf-8")
+    net = kida.read(path)
+    s = 1.5 * np.sqrt(300 / 20)
+    assert rate(net, "C3 + H3+ -> C3H3+", 20.0) == pytest.approx(1.45e-9 * (1 + 0.0967 * s + s**2 / 10.526))
+    assert rate(net, "C3 + H2+ -> C3H2+", 20.0) == pytest.approx(1e-3)
+    assert [line for line in net.source if "read as formula" in line] == [
+        "line 1: formula 3 with alpha 1, beta 1.45e-09 read as formula 5"
+    ]
+
+
 def test_bad_kida_lines(tmp_path: Path) -> None:
     path = tmp_path / "bad.dat"
     for row, message in (

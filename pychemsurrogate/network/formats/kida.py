@@ -2,6 +2,7 @@
 
 Fixed width: three reactants of 11 characters, from column 35 on five products of 11; then, separated by blanks, A, B,
 C, two uncertainties and their kind, reaction type, T_min, T_max, formula, number, and two columns that are not read.
+A row whose formula cannot be the one it names is mended and listed in the network's source.
 Rows of one number are pieces of one rate; rows of different numbers add up. Lines that begin with ! are comments.
 """
 
@@ -30,6 +31,11 @@ _PSEUDO_SPECIES: Final = {"CR", "CRP", "Photon"}
 _FORMULAS: Final = {3: ARRHENIUS_RANGE, 4: IONPOL1, 5: IONPOL2}
 _NO_RANGE: Final = (-9999.0, 9999.0)
 
+# A row of formula 3 with alpha above this [cm^3/s] and beta below it is one of formula 5 by mistake: no gas-phase rate
+# comes near alpha, and beta is a capture rate, not a power of T. kida.uva.2024 has one, t-C3H2 + H3O+ with 1 cm^3/s,
+# whose neighbours (t-C3H2 with H3+ and HCO+) all have formula 5.
+_NOT_KOOIJ: Final = 1e-3
+
 # Grains of 0.1 um radius and 3 g/cm^3.
 _GRAIN_MASS_G: Final = 1.26e-14
 _GRAINS: Final = {
@@ -57,6 +63,7 @@ def read(
     """
     path = Path(path)
     found = Collector(str(path), declared=dict(_GRAINS))
+    mended: list[str] = []
     several: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[tuple[int, Piece]]] = {}
     for number, line in numbered_lines(path):
         if line.startswith("!"):
@@ -83,6 +90,9 @@ def read(
         elif formula == 0:  # ions and electrons on grains, as species
             found.add(number, left, right, [(ARRHENIUS, (alpha, beta, gamma))])
         elif formula in _FORMULAS:
+            if formula == 3 and alpha > _NOT_KOOIJ and 0 < beta < _NOT_KOOIJ:
+                formula = 5
+                mended.append(f"line {number}: formula 3 with alpha {alpha:g}, beta {beta:g} read as formula 5")
             low, high = (0.0, NO_LIMIT_K) if limits == _NO_RANGE else limits
             piece = Piece(_FORMULAS[formula], coefficients, low, high)
             several.setdefault((identity, left, right), []).append((number, piece))
@@ -100,5 +110,6 @@ def read(
     source = [
         f"{path.name}, kinetic database for astrochemistry (Wakelam et al. 2024, A&A 689, A63)",
         f"outside temperature ranges: {outside}",
+        *mended,
     ]
     return found.network(name or path.name.partition(".dat")[0], source, h2_formation, drop_unbalanced)
