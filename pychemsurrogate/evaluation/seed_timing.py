@@ -15,18 +15,28 @@ from pychemsurrogate.network import Network
 FloatArray = NDArray[np.float64]
 
 
-def seconds_per_trajectory(call: Callable[[], object], trajectories: int, repeats: int = 7) -> float:
+def seconds_per_trajectory(call: Callable[[], object], trajectories: int) -> float:
     """Median processor time [s] of `call`, which makes this many trajectories, over the number of trajectories.
 
-    Short calls are repeated within a measurement until it lasts 50 ms. Processor time, not the clock on the wall:
-    other work on the machine then hardly counts. Only for work on the CPU in this thread, done when `call` returns
-    (torch on the CPU is). A call of more than 5 s is measured once.
+    Seven measurements, each of as many calls as last 50 ms; three of calls of more than a second, one of calls of more
+    than ten. Processor time, not the clock on the wall: other work on the machine then hardly counts. Only for work on
+    the CPU that is done when `call` returns, as torch's is there.
     """
     first = _seconds(call, 1)  # warms up caches as well
-    if first > 5.0:
+    if first > 10.0:
         return first / trajectories
-    calls = max(1, round(0.05 / max(first, 1e-7)))
+    repeats, calls = (3, 1) if first > 1.0 else (7, max(1, round(0.05 / max(first, 1e-7))))
     return median(_seconds(call, calls) for _ in range(repeats)) / (calls * trajectories)
+
+
+def timed_one_by_one(solve: Callable[[FloatArray], FloatArray], states: FloatArray) -> tuple[FloatArray, float]:
+    """What `solve` makes of every state, stacked, and its median processor time [s]."""
+    solved, seconds = [], []
+    for state in states:
+        start = time.process_time()
+        solved.append(solve(state))
+        seconds.append(time.process_time() - start)
+    return np.stack(solved), median(seconds)
 
 
 def _seconds(call: Callable[[], object], calls: int) -> float:
