@@ -6,13 +6,14 @@ Data, fits, errors, times, table, pictures, in that order; what is finished lies
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Queue
+from typing import Final
 
 import numpy as np
 import torch
@@ -33,20 +34,35 @@ from pychemsurrogate.evaluation.seed_table import (
     row_of,
     text_table,
 )
-from pychemsurrogate.evaluation.seed_timing import plain_solve_ivp, seconds_per_trajectory, timed_one_by_one
-from pychemsurrogate.integrators import ScipyBDF
+from pychemsurrogate.evaluation.seed_timing import (
+    native_trajectories,
+    plain_solve_ivp,
+    seconds_per_trajectory,
+    timed_one_by_one,
+)
+from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF
 from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.surrogates.dynamics.neural_ode import NeuralODE
 from pychemsurrogate.surrogates.latent import LatentModel
 from pychemsurrogate.training.seed import data as seed_data
-from pychemsurrogate.training.seed.data import ELAPSED, TEMPERATURE, TIMES, ZETA, SeedData
-from pychemsurrogate.training.seed.fit import SeedFit, SeedRecipe, fit
+from pychemsurrogate.training.seed.data import TEMPERATURE, ZETA, SeedData
+from pychemsurrogate.training.seed.fit import SeedFit, fit
+from pychemsurrogate.training.seed.kind import SeedRecipe
 
 FloatArray = NDArray[np.float64]
+Fits = Mapping[str, SeedFit]  # by the recipe's label
 
-SOLVE_IVP_TOLERANCES = (1e-4, 1e-18)
+TIMES: Final[FloatArray] = np.asarray(seed_data.TIMES, dtype=np.float64)
+ELAPSED: Final[FloatArray] = np.asarray(seed_data.ELAPSED, dtype=np.float64)
+"""Of the rows [s], as the paper counts them and since the start of the integration."""
+QUICK_SHARE: Final = 0.5
+"""Of the epochs, in a quick run."""
+SOLVE_IVP_TOLERANCES: Final = (1e-4, 1e-18)
 """rtol, atol [cm^-3] of the baseline: loose, but small against the traces of 1e-16 cm^-3."""
-NATIVE_RTOL = (1e-2, 1e-4)
+NATIVE_RTOL: Final = (1e-2, 1e-4)
 """Tolerances at which the native integrator is timed: the default, and one whose errors are below any figure here."""
+NATIVE_ATOL: Final = 1e-20
+"""In n/n_H: about the traces that the trajectories start from."""
 _BAR = "{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]"
 _CHUNK = 500  # trajectories that torch evaluates at once
 
@@ -71,14 +87,49 @@ class Plan:
     batches: tuple[int, ...] = BATCHES
 
     def jobs(self) -> list[SeedRecipe]:
-        """Every fit once, the long ones first."""
+        """Every fit once, with the fits that others begin with."""
         recipes = [replace(recipe, seed=seed) for seed in self.seeds for recipe in self.models.values()]
         recipes += [replace(recipe, seed=self.seeds[0]) for recipe in (*self.latent_sweep, *self.degree_sweep)]
-        return list(dict.fromkeys(recipes))
+        recipes += [first for recipe in recipes if (first := _start(recipe)) is not None]
+        return list({recipe.label: recipe for recipe in recipes}.values())
 
 
-def _sized(recipe: SeedRecipe, name: str, sizes: Sequence[int]) -> tuple[SeedRecipe, ...]:
-    return tuple(replace(recipe, **{name: size}) for size in sizes)
+def _start(recipe: SeedRecipe) -> SeedRecipe | None:
+    """The fit that this one begins with: made before it, so that two workers do not make it at once."""
+    kind = recipe.resolved
+    return None if kind.start is None else SeedRecipe(kind.start, recipe.seed, latent=kind.latent, budget=recipe.budget)
+
+
+MODELS: Final = {
+    "linear latent, trained as in the paper": "linear_paper",
+    "latent neural ODE, trained as in the paper": "neural_ode_paper",
+    "linear latent": "linear",
+    "polynomial latent, degree 7": "polynomial",
+    "latent neural ODE": "neural_ode",
+    "best of latent dimension 5": "best_five",
+    "best": "best",
+}
+"""Name in the table -> kind of `training.seed`."""
+
+
+def full_plan(convention: str, seeds: int) -> Plan:
+    """Everything: all models over the seeds, latent dimensions 1 to 8, degrees 1 to 7."""
+    return _plan(convention, seeds, 1.0, range(1, 9), range(1, 8))
+
+
+def quick_plan(convention: str, seeds: int) -> Plan:
+    """The same models with a share of the epochs, and fewer sizes."""
+    return _plan(convention, seeds, QUICK_SHARE, (1, 2, 3, 5, 8), (1, 3, 7))
+
+
+def _plan(convention: str, seeds: int, share: float, latents: Iterable[int], degrees: Iterable[int]) -> Plan:
+    return Plan(
+        seeds=tuple(range(1, seeds + 1)),
+        models={name: SeedRecipe(kind, budget=share) for name, kind in MODELS.items()},
+        latent_sweep=tuple(SeedRecipe("linear", latent=latent, budget=share) for latent in latents),
+        degree_sweep=tuple(SeedRecipe("polynomial", degree=degree, budget=share) for degree in degrees),
+        convention=convention,
+    )
 
 
 def run(plan: Plan, folder: str | Path, workers: int = 2, progress: bool = True) -> str:
@@ -126,11 +177,9 @@ def _data(plan: Plan, folder: Path, seed: int) -> SeedData:
 # --- fits ----------------------------------------------------------------------------------------------------------
 
 
-def _fit_all(
-    plan: Plan, data: Mapping[int, SeedData], folder: Path, workers: int, progress: bool
-) -> dict[SeedRecipe, SeedFit]:
+def _fit_all(plan: Plan, data: Mapping[int, SeedData], folder: Path, workers: int, progress: bool) -> Fits:
     """Every fit of the plan, side by side in processes of one thread each; finished ones are read back."""
-    jobs, fits = plan.jobs(), folder / "fits"
+    jobs, fits = {recipe.label: recipe for recipe in plan.jobs()}, folder / "fits"
     # A fresh interpreter a worker: forking a process that runs threads may hang.
     context = get_context("spawn")
     with (
@@ -139,21 +188,28 @@ def _fit_all(
         tqdm(total=len(jobs), desc="fits", disable=not progress, bar_format=_BAR) as bar,
     ):
         ticks = manager.Queue()
-        running = {pool.submit(_fit_one, recipe, _data_path(plan, folder, recipe.seed), fits, ticks) for recipe in jobs}
-        while running:
-            done, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in done:
+        finished: set[str] = set()
+        waiting = dict(jobs)
+        running: dict[Future[None], str] = {}
+        while waiting or running:
+            for label, recipe in list(waiting.items()):
+                first = _start(recipe)
+                if first is None or first.label in finished:
+                    path = _data_path(plan, folder, recipe.seed)
+                    running[pool.submit(_fit_one, waiting.pop(label), path, fits, ticks)] = label
+            for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
                 future.result()
+                finished.add(running.pop(future))
             while not ticks.empty():
                 bar.update(ticks.get())
-    return {recipe: fit(recipe, data[recipe.seed], fits) for recipe in jobs}
+    return {label: _read(recipe, data[recipe.seed], fits) for label, recipe in jobs.items()}
 
 
 def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) -> None:
-    """In a worker: fit, and tell every hundredth of it."""
+    """In a worker: fit, and tell of every hundredth of it."""
     told = 0.0
 
-    def tell(share: float) -> None:
+    def tell(share: float, _rmse: float) -> None:
         nonlocal told
         if share - told >= 0.01:
             ticks.put(share - told)
@@ -161,6 +217,14 @@ def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) 
 
     fit(recipe, seed_data.read(data), folder, progress=tell)
     ticks.put(1.0 - told)
+
+
+def _read(recipe: SeedRecipe, data: SeedData, folder: Path) -> SeedFit:
+    """A finished fit; a neural ODE is solved by dopri5 here, as in the paper: one integration for all times."""
+    made = fit(recipe, data, folder)
+    if isinstance(made.model.dynamics, NeuralODE):
+        made.model.dynamics.solver = "dopri5"
+    return made
 
 
 # --- what is measured ----------------------------------------------------------------------------------------------
@@ -217,12 +281,10 @@ def _interpolation_rows(
     return rows
 
 
-def _learned_rows(
-    plan: Plan, network: Network, data: Mapping[int, SeedData], fits: Mapping[SeedRecipe, SeedFit]
-) -> list[Row]:
+def _learned_rows(plan: Plan, network: Network, data: Mapping[int, SeedData], fits: Fits) -> list[Row]:
     rows = []
     for name, recipe in plan.models.items():
-        models = [fits[replace(recipe, seed=seed)].model for seed in plan.seeds]
+        models = [fits[replace(recipe, seed=seed).label].model for seed in plan.seeds]
         metrics = [_errors(model, data[seed]) for model, seed in zip(models, plan.seeds, strict=True)]
         parameters = sum(parameter.numel() for parameter in models[0].parameters())
         times = {}
@@ -265,12 +327,16 @@ def _exact_rows(plan: Plan, network: Network, data: SeedData) -> list[Row]:
         # One after the other, so the trajectories of a batch take as long as these.
         rows.append(replace(row_of("exact", name, [metrics]), python=dict.fromkeys(plan.batches, seconds)))
     for rtol in NATIVE_RTOL:
-        solve_all = partial(seed_data.trajectories_of, network, rtol=rtol)
+        integrator = NativeRosenbrock(network, rtol=rtol, atol=NATIVE_ATOL, threads=1)
+
+        def solve_all(n: FloatArray, integrator: NativeRosenbrock = integrator) -> FloatArray:
+            return native_trajectories(integrator, n, ELAPSED, TEMPERATURE, ZETA)
+
         times = {
             batch: seconds_per_trajectory(partial(solve_all, _timing_states(plan, network, batch)), batch)
             for batch in plan.batches
         }
-        row = row_of("exact", f"native Rodas4, rtol {rtol:g}", [measure(truth, solve_all(initial))])
+        row = row_of("exact", f"native Rodas4, rtol {rtol:g}", [measure(truth, np.log10(solve_all(initial)))])
         rows.append(replace(row, native=times))
     return rows
 
@@ -282,12 +348,12 @@ def _draw(
     plan: Plan,
     network: Network,
     data: SeedData,
-    fits: Mapping[SeedRecipe, SeedFit],
+    fits: Fits,
     interpolants: tuple[RadialBasis, NearestNeighbour],
     folder: Path,
 ) -> None:
     def of_first_seed(recipe: SeedRecipe) -> SeedFit:
-        return fits[replace(recipe, seed=plan.seeds[0])]
+        return fits[replace(recipe, seed=plan.seeds[0]).label]
 
     carbon = _carbon(network, _held_out_initial(data))
     rbf, nearest = (interpolant(carbon) for interpolant in interpolants)
@@ -327,6 +393,6 @@ def _sweep(
 ) -> Sweep:
     return Sweep(
         family,
-        tuple(getattr(recipe, size) for recipe in recipes),
+        tuple(getattr(recipe.resolved, size) for recipe in recipes),
         tuple(_errors(fit_of(recipe).model, data).rmse for recipe in recipes),
     )
