@@ -60,7 +60,7 @@ QUICK_SHARE: Final = 0.5
 SOLVE_IVP_TOLERANCES: Final = (1e-4, 1e-18)
 """rtol, atol [cm^-3] of the baseline: loose, but small against the traces of 1e-16 cm^-3."""
 NATIVE_RTOL: Final = (1e-2, 1e-4)
-"""Tolerances at which the native integrator is timed: the default, and one whose errors are below any figure here."""
+"""Tolerances at which the native integrator is timed: the default, and one whose errors are below those of any model."""
 NATIVE_ATOL: Final = 1e-20
 """In n/n_H: about the traces that the trajectories start from."""
 _BAR = "{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]"
@@ -72,7 +72,8 @@ class Plan:
     """What is to be run.
 
     models: name in the table -> recipe, each fitted for all of `seeds` (its own seed does not count); the first seed's
-    fits are drawn and kept as model files. latent_sweep, degree_sweep: recipes of growing size, at the first seed.
+    fits are drawn and kept as model files. references: those of them of which the loss curves alone are drawn.
+    latent_sweep, degree_sweep: recipes of growing size, at the first seed.
     trajectories: of a data set, nine of ten for training. scipy_trajectories: how many scipy solves. batches: of the
     timings.
     """
@@ -81,6 +82,7 @@ class Plan:
     models: dict[str, SeedRecipe]
     latent_sweep: tuple[SeedRecipe, ...]
     degree_sweep: tuple[SeedRecipe, ...]
+    references: tuple[str, ...] = ()
     convention: str = "published"
     trajectories: int = 500
     scipy_trajectories: int = 3
@@ -110,6 +112,7 @@ MODELS: Final = {
     "best": "best",
 }
 """Name in the table -> kind of `training.seed`."""
+REFERENCES: Final = tuple(MODELS)[:2]
 
 
 def full_plan(convention: str, seeds: int) -> Plan:
@@ -128,6 +131,7 @@ def _plan(convention: str, seeds: int, share: float, latents: Iterable[int], deg
         models={name: SeedRecipe(kind, budget=share) for name, kind in MODELS.items()},
         latent_sweep=tuple(SeedRecipe("linear", latent=latent, budget=share) for latent in latents),
         degree_sweep=tuple(SeedRecipe("polynomial", degree=degree, budget=share) for degree in degrees),
+        references=REFERENCES,
         convention=convention,
     )
 
@@ -357,13 +361,15 @@ def _draw(
 
     carbon = _carbon(network, _held_out_initial(data))
     rbf, nearest = (interpolant(carbon) for interpolant in interpolants)
+    shown = {name: _shown(name, of_first_seed(recipe), data) for name, recipe in plan.models.items()}
     draw_figures(
         folder,
         TIMES,
         carbon,
         data.held_out,
         data.species,
-        models=[_shown(name, of_first_seed(recipe), data) for name, recipe in plan.models.items()],
+        models=[model for name, model in shown.items() if name not in plan.references],
+        references=[shown[name] for name in plan.references],
         baselines=[Shown("cubic RBF interpolant", rbf), Shown("nearest neighbour", nearest)],
         latent_sweeps=[_sweep("linear latent", "latent", plan.latent_sweep, of_first_seed, data)],
         degree_sweeps=[_sweep("polynomial latent", "degree", plan.degree_sweep, of_first_seed, data)],

@@ -51,6 +51,8 @@ _STYLE: Final[dict[Any, Any]] = {
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
 }
+_COMPONENTS: Final = 5
+"""Of the latent space, drawn at most."""
 _FLOOR: Final = 1e-8
 """Errors below are drawn at the lower edge."""
 
@@ -87,6 +89,7 @@ def draw_figures(
     truth: FloatArray,
     species: Sequence[str],
     models: Sequence[Shown],
+    references: Sequence[Shown],
     baselines: Sequence[Shown],
     latent_sweeps: Sequence[Sweep],
     degree_sweeps: Sequence[Sweep],
@@ -94,7 +97,8 @@ def draw_figures(
     """Draw all figures into `folder` and return their paths.
 
     times_s (times,) on the published grid; initial: n_C and n_C+ (trajectories, 2) and truth: log10 n (trajectories,
-    times, S), held out, in cm^-3; species: names (S,). models: latent models; baselines: what they are compared with.
+    times, S), held out, in cm^-3; species: names (S,). models: latent models (with the baselines at most eight, the
+    number of colours); references: models whose loss curves alone are drawn; baselines: what models are compared with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     years = times_s / YEAR_S
@@ -107,7 +111,7 @@ def draw_figures(
             "error_time": _error_time(years, truth, everything),
             "error_species": _error_species(truth, species, everything),
             "error_plane": _error_plane(initial, truth, everything),
-            "loss": _loss([model for model in models if model.history]),
+            "loss": _loss([*references, *models]),
         }
         paths = []
         for name, figure in figures.items():
@@ -171,14 +175,14 @@ def _latent(years: FloatArray, models: Sequence[Shown]) -> Figure:
     for panel, model in zip(axes.ravel(), models, strict=False):
         assert model.latent is not None
         size = model.latent.shape[2]
-        for k in range(size):
-            colour = _COLOURS[k % len(_COLOURS)]
+        for k, colour in zip(range(size), _COLOURS[:_COMPONENTS], strict=False):
             for one in range(min(3, len(model.latent))):
                 if model.encoded is not None:
                     panel.plot(tau, model.encoded[one, :, k], color=colour, lw=0.7, ls=":")
                 panel.plot(tau, model.latent[one, :, k], color=colour, lw=1.1)
         slope, curvature = slope_and_curvature(tau, model.latent)
-        panel.set_title(f"{model.label}\nmean |slope| {slope:.2g}, curvature {curvature:.1g}")
+        some = f", {_COMPONENTS} of {size} components" if size > _COMPONENTS else ""
+        panel.set_title(f"{model.label}{some}\nmean |slope| {slope:.2g}, curvature {curvature:.4f}")
         panel.set(xlabel=r"$\tau$", ylabel="$z$")
     for panel in axes.ravel()[len(models) :]:
         panel.set_visible(False)
@@ -223,7 +227,7 @@ def _error_size(
     ):
         for k, sweep in enumerate(sweeps, start=first):
             panel.semilogy(
-                sweep.sizes, sweep.rmse, color=_COLOURS[k % 8], marker=_MARKERS[k % 8], ms=5, lw=1.1, label=sweep.family
+                sweep.sizes, sweep.rmse, color=_COLOURS[k], marker=_MARKERS[k], ms=5, lw=1.1, label=sweep.family
             )
         for k, baseline in enumerate(baselines):
             level = float(_rmse(truth, baseline.prediction, (0, 1, 2))) / DEX_PER_UNIT
@@ -246,7 +250,7 @@ def _error_time(years: FloatArray, truth: FloatArray, shown: Sequence[Shown]) ->
     panel: Any = figure.subplots()
     for k, method in enumerate(shown):
         error = np.maximum(_rmse(truth, method.prediction, (0, 2)), _FLOOR)
-        panel.loglog(years, error, color=_COLOURS[k % 8], ls=_DASHES[k % 8], lw=1.2, label=method.label)
+        panel.loglog(years, error, color=_COLOURS[k], ls=_DASHES[k], lw=1.2, label=method.label)
     panel.set(xlabel="$t$ [yr]", ylabel=r"RMSE of $\log_{10} n$ [dex]")
     figure.legend(loc="outside right upper")
     return figure
@@ -259,7 +263,7 @@ def _error_species(truth: FloatArray, species: Sequence[str], shown: Sequence[Sh
     figure = Figure(figsize=(10.0, 6.2))
     axes: Any = figure.subplots(2, 1, sharex=True)
     for k, method in enumerate(shown):
-        style = {"color": _COLOURS[k % 8], "marker": _MARKERS[k % 8], "ms": 4.5, "ls": "none", "label": method.label}
+        style = {"color": _COLOURS[k], "marker": _MARKERS[k], "ms": 4.5, "ls": "none", "label": method.label}
         axes[0].plot(where, log10_error_of_species(truth, method.prediction)[order], **style)
         axes[1].semilogy(where, np.maximum(_rmse(truth, method.prediction, (0, 1)), 1e-16)[order], **style)
     axes[0].set_ylabel(r"mean $\log_{10}(|\Delta x|/|x|)$, normalised")
@@ -295,19 +299,18 @@ def _error_plane(initial: FloatArray, truth: FloatArray, shown: Sequence[Shown])
 
 def _loss(models: Sequence[Shown]) -> Figure:
     """The curves that a fit records, over its epochs."""
-    columns = min(3, len(models))
+    columns = min(4, len(models))
     rows = -(-len(models) // columns)
-    figure = Figure(figsize=(3.9 * columns, 3.2 * rows + 0.5))
+    figure = Figure(figsize=(3.2 * columns, 2.9 * rows + 0.5))
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     names = list(dict.fromkeys(name for model in models for name in model.history or {}))
     for panel, model in zip(axes.ravel(), models, strict=False):
         for name, curve in (model.history or {}).items():
             k = names.index(name)
-            epochs = np.arange(1, len(curve) + 1)
-            panel.loglog(epochs, curve, color=_COLOURS[k % 8], lw=1.0, ls=_DASHES[k // 8])
+            panel.semilogy(np.arange(1, len(curve) + 1), curve, color=_COLOURS[k], lw=1.0)
         panel.set(xlabel="epoch", title=model.label)
     for panel in axes.ravel()[len(models) :]:
         panel.set_visible(False)
-    handles = [Line2D([], [], color=_COLOURS[k % 8], lw=1.0, label=name) for k, name in enumerate(names)]
+    handles = [Line2D([], [], color=_COLOURS[k], lw=1.0, label=name) for k, name in enumerate(names)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(8, max(1, len(handles))))
     return figure
