@@ -198,10 +198,10 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
     });
 }
 
-int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride, int64_t species_stride,
-                   const double* temperature_K, int64_t temperature_stride, const double* conditions,
-                   int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times, const double* times_s,
-                   double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
+int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                   int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                   const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
+                   const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
     return guarded([&] {
         this_thread().report = solver->solver.trajectory(

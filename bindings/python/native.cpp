@@ -177,7 +177,7 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     result["guess"] = guess;
     result["conserved"] = conserved;
     result["lambda"] = lambda;
-    result["score"] = score;
+    if (solver.predicts_error()) result["score"] = score;
     return result;
 }
 
@@ -213,7 +213,8 @@ PYBIND11_MODULE(_native, m) {
              "Bring n (cells, species) [cm^-3] to equilibrium in place; the rest as for step.")
         .def("trajectory", &trajectory, py::arg("n").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("times"), py::arg("out").noconvert(),
-             py::arg("status").noconvert(), py::arg("mode"), py::arg("conserve"), py::arg("mask").noconvert() = py::none(),
+             py::arg("status").noconvert(), py::arg("mode"), py::arg("conserve"),
+             py::arg("mask").noconvert() = py::none(),
              "The states (cells, times, species) [cm^-3] at elapsed times [s] into out, the status of every pair into "
              "status (cells, times); mode as in set_option. Returns the report.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")

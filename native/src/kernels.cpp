@@ -45,9 +45,8 @@ static void advance(const PlanView& plan, const SurrogateView& net, const CellAr
                     const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
                     void* workspace) {
     Memory memory(workspace);
-    with_map(net, [&]<class Map>() {
-        LearnedStep<Map>(plan, net, cells, settings, statistics, trace, memory).run(queue);
-    });
+    with_map(net,
+             [&]<class Map>() { LearnedStep<Map>(plan, net, cells, settings, statistics, trace, memory).run(queue); });
 }
 
 static void follow(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,

@@ -446,6 +446,10 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
+bool Solver::predicts_error() const {
+    return surrogate_ && surrogate_->view().kind == MapKind::multi_clock &&
+           surrogate_->view().multi_clock.head.n_layers > 0;
+}
 std::size_t Solver::workspace_bytes() const {
     const PlanView& plan = plan_.view();
     return (options_.tables_only ? kernels() : integrator_kernels(plan)).integrator_bytes(plan);

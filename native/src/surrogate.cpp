@@ -115,7 +115,8 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
     const int S = tables.n_species(), Z = view_.latent;
     LatentView& v = view_.latent_map;
     view_.n_features = S;
-    const Activation hidden = choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
+    const Activation hidden =
+        choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
     const Activation last = choice(file, "surrogate/output", {"linear", "tanh"}) ? Activation::tanh : Activation::none;
     v.encoder = load_mlp(file, "surrogate/encode", hidden, last);
     v.decoder = load_mlp(file, "surrogate/decode", hidden, last);
@@ -125,7 +126,8 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
         v.degree = count(file, "surrogate/degree", most_terms);
         if (file.has("surrogate/directions")) {
             directions_ = file.f32("surrogate/directions");
-            if (file.shape("surrogate/directions") != std::vector<std::int64_t>{v.degree, Z} || !all_finite(directions_))
+            if (file.shape("surrogate/directions") != std::vector<std::int64_t>{v.degree, Z} ||
+                !all_finite(directions_))
                 refuse(file, "surrogate/directions must hold finite numbers, (degree, latent)");
             v.directions = directions_.data();
         } else {
@@ -136,7 +138,8 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
         v.ode_scale = static_cast<float>(scalar(file, "surrogate/ode_scale"));
         if (v.ode_scale == 0) refuse(file, "surrogate/ode_scale must not be 0");
         v.ode_steps = count(file, "surrogate/ode_steps", most_ode_steps);
-        if (inputs(v.ode) != Z || outputs(v.ode) != Z) refuse(file, "the net of the neural ODE does not fit its latent space");
+        if (inputs(v.ode) != Z || outputs(v.ode) != Z)
+            refuse(file, "the net of the neural ODE does not fit its latent space");
     }
     if (inputs(v.encoder) != S || outputs(v.encoder) != encoded) refuse(file, "the encoder does not fit this network");
     if (inputs(v.decoder) != Z || outputs(v.decoder) != S) refuse(file, "the decoder does not fit this network");

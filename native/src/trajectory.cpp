@@ -95,7 +95,8 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
         report.failed += status < 0;
         report.exact += status >= status_EXACT_REQUESTED;
         report.second_try += status == status_EXACT_SECOND_TRY;
-        const bool served = status == status_SURROGATE || (status >= status_EXACT_REQUESTED && !options_.host_integrates);
+        const bool served =
+            status == status_SURROGATE || (status >= status_EXACT_REQUESTED && !options_.host_integrates);
         const double* n = given.cells.n_cm3 + pair / times * given.cells.cell_stride;
         for (int i = 0; !served && i < S; ++i) pairs.n_cm3[pair * S + i] = n[i * given.cells.species_stride];
     }

@@ -1,5 +1,5 @@
-// The seed paper's latent maps (Sulzer & Buck 2023, arXiv:2312.06015) on a tile of cells: a polynomial in normalised log
-// time, or a neural ODE in latent space. SPDX-License-Identifier: BSD-3-Clause
+// The seed paper's latent maps (Sulzer & Buck 2023, arXiv:2312.06015) on a tile of cells: a polynomial in normalised
+// log time, or a neural ODE in latent space. SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
 #include "pcs/tile.hpp"
@@ -92,8 +92,9 @@ class LatentMap {
             for (int c = 0; c < t.used * W; ++c) row[c] = 0;
             for (int k = net.degree; k >= 1; --k)
                 for (int c = 0; c < t.used * W; ++c)
-                    row[c] = (row[c] + (net.directions ? net.directions[(k - 1) * Z + r] : states[(k * Z + r) * tile + c])) *
-                             tau[c];
+                    row[c] =
+                        (row[c] + (net.directions ? net.directions[(k - 1) * Z + r] : states[(k * Z + r) * tile + c])) *
+                        tau[c];
             for (int c = 0; c < t.used * W; ++c) row[c] += states[r * tile + c];
         }
     }
@@ -111,7 +112,8 @@ class LatentMap {
         }
         origin->integrate(most);
         for (int r = 0; r < Z; ++r)
-            for (int c = 0; c < t.used * W; ++c) z[r * tile + c] = origin->states[(whole[c] * Z + r) * tile + column_of[c]];
+            for (int c = 0; c < t.used * W; ++c)
+                z[r * tile + c] = origin->states[(whole[c] * Z + r) * tile + column_of[c]];
         runge_kutta(z, h, z, t.n_cells);
     }
 
@@ -145,12 +147,12 @@ class LatentMap {
     const PlanView& plan;
     const LatentView& net;
     const int S, Z, rows_of_a_state;
-    float *features_, *a, *b;        // (rows, tile)
-    float* states;                   // what encode made; for the neural ODE also after every whole step
-    float *z, *stage, *sum;          // (Z, tile)
-    int n_cells = 0, n_states = 0;   // of this tile; how many states are known
-    LatentMap* origin = nullptr;     // of the neural ODE: whose states the columns start from, ...
-    int column_of[tile] = {};        // ... and from which column
+    float *features_, *a, *b;       // (rows, tile)
+    float* states;                  // what encode made; for the neural ODE also after every whole step
+    float *z, *stage, *sum;         // (Z, tile)
+    int n_cells = 0, n_states = 0;  // of this tile; how many states are known
+    LatentMap* origin = nullptr;    // of the neural ODE: whose states the columns start from, ...
+    int column_of[tile] = {};       // ... and from which column
 };
 
 }  // namespace pcs::PCS_ISA

@@ -142,8 +142,8 @@ class MultiClockMap {
     const PlanView& plan;
     const MultiClockView& net;
     const int S, C, Q, Z, n_features;
-    Vec *production, *loss;                         // (S, tile)
-    Vec *k, *rate, *x_column;                       // W cells: partials, rates, (S)
+    Vec *production, *loss;              // (S, tile)
+    Vec *k, *rate, *x_column;            // W cells: partials, rates, (S)
     float *features_, *head_in, *a, *b;  // (rows, tile)
     float* taken;                        // encoded states of another tile
     const float* encoded = nullptr;      // z0, then a direction for every clock

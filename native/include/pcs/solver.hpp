@@ -78,8 +78,9 @@ class Solver {
 
     const NetworkTables& network() const { return tables_; }
     const Options& options() const { return options_; }
-    int latent() const;    // numbers in latent space, 0 without a surrogate
-    int features() const;  // inputs of the encoder, 0 without a surrogate
+    int latent() const;           // numbers in latent space, 0 without a surrogate
+    int features() const;         // inputs of the encoder, 0 without a surrogate
+    bool predicts_error() const;  // whether the surrogate has an error head
     // Throws Error (option) that lists what is possible.
     void set_option(const std::string& key, const std::string& value);
 

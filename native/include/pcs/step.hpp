@@ -30,8 +30,9 @@ class LearnedStep {
             map.scale(tile_);
             map.encode(tile_);
             map.advance(tile_);
+            record_latent();
             map.decode(tile_);
-            record_map();
+            if (trace) record_state(trace->guess);
             projection.conserve(tile_);
             record_conserved();
             gate();
@@ -77,12 +78,11 @@ class LearnedStep {
     }
 
     // What the verbs made, for the tests.
-    void record_map() const {
+    void record_latent() const {
         if (!trace) return;
         record(trace->features, map.features(), net.n_features);
         record(trace->latent0, map.latent0(), net.latent);
         record(trace->latent, map.latent(), net.latent);
-        record_state(trace->guess);
     }
     void record_conserved() const {
         if (!trace) return;

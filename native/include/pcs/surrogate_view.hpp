@@ -48,20 +48,20 @@ struct MultiClockView {
 
 enum class Dynamics : int32_t { polynomial, neural_ode };
 
-// The latent map of the seed paper. Its time is tau = log10(1 + theta / theta_first) / log10(t_last / t_first), 1 at most.
-// Host order of species.
+// The latent map of the seed paper. Its time is tau = log10(1 + theta / theta_first) / log10(t_last / t_first), 1 at
+// most. Host order of species.
 struct LatentView {
     MlpView encoder, decoder, ode;
     Dynamics dynamics;
-    int32_t degree;            // of the polynomial in tau
-    const float* directions;   // (degree, latent); null: they come from the encoder
-    float ode_scale;           // s of dz/dtau = s tanh(NN(z) / s)
-    int32_t ode_steps;         // Runge-Kutta steps over tau = 0..1
-    double n_floor, n_ref;     // [cm^-3]
+    int32_t degree;                // of the polynomial in tau
+    const float* directions;       // (degree, latent); null: they come from the encoder
+    float ode_scale;               // s of dz/dtau = s tanh(NN(z) / s)
+    int32_t ode_steps;             // Runge-Kutta steps over tau = 0..1
+    double n_floor, n_ref;         // [cm^-3]
     double theta_first, log_span;  // n_ref t_first [s cm^-3], log10(t_last / t_first)
-    const double *mean, *scale;  // (S) of log10 n
-    const double* middle;        // (S): 10^mean / n_ref
-    const float* octaves;        // (S): scale log2(10)
+    const double *mean, *scale;    // (S) of log10 n
+    const double* middle;          // (S): 10^mean / n_ref
+    const float* octaves;          // (S): scale log2(10)
 };
 
 enum class MapKind : int32_t { multi_clock, latent };
