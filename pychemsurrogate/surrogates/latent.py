@@ -195,12 +195,16 @@ class LatentMap(Conserving):
         return self.model.encode(features)
 
     def advance(self, encoded: Tensor, theta: Tensor) -> Tensor:
-        """z (B, Z) after theta (B)."""
-        return self.model.advance(encoded, self.model.clock(theta / self.model.scaling.n_ref)[:, None])[:, 0]
+        """z (B, Z) after theta (B); from time_last on tau stays at 1."""
+        tau = self.model.clock(theta / self.model.scaling.n_ref).clamp(max=1.0)
+        return self.model.advance(encoded, tau[:, None])[:, 0]
 
     def decode(self, z: Tensor, scaled: Scaled) -> Decoded:
         """The state after theta, before conservation."""
         return Decoded(10.0 ** self.model.log10_density(self.model.decode(z)) / self.model.scaling.n_ref)
+
+    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor) -> None:
+        """No latent model predicts its error: the box alone decides."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The surrogate under its names in the model file."""

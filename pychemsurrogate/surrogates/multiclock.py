@@ -202,6 +202,7 @@ class MultiClock(Conserving):
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The surrogate under its names in the model file."""
         return {
+            "surrogate/kind": np.frombuffer(b"multiclock", dtype=np.uint8),
             "surrogate/x_floor": np.float64(self.x_floor).reshape(()),
             "surrogate/x_trace": np.float64(self.x_trace).reshape(()),
             "surrogate/latent": np.int32(self.latent).reshape(()),
