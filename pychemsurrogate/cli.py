@@ -142,7 +142,8 @@ def reproduce(output: str, quick: bool, seeds: int | None, convention: str, thre
     Continues where it was interrupted when it is called again with the same FOLDER.
     """
     try:
-        from pychemsurrogate.evaluation.reproduce import full_plan, quick_plan, run
+        from pychemsurrogate.evaluation.reproduce import run
+        from pychemsurrogate.evaluation.seed_plan import full_plan, quick_plan
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'pychemsurrogate[torch,plot]'") from None
     from pychemsurrogate.training.dataset import DatasetError

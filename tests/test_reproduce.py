@@ -17,7 +17,10 @@ torch = pytest.importorskip("torch")
 from pychemsurrogate.evaluation import reproduce  # noqa: E402
 from pychemsurrogate.evaluation.reproduce_figures import slope_and_curvature  # noqa: E402
 from pychemsurrogate.evaluation.seed_metrics import PUBLISHED_MAX, PUBLISHED_MIN, measure  # noqa: E402
+from pychemsurrogate.evaluation.seed_plan import Plan, full_plan, quick_plan  # noqa: E402
+from pychemsurrogate.evaluation.seed_rows import predict  # noqa: E402
 from pychemsurrogate.training.seed import data as seed_data  # noqa: E402
+from pychemsurrogate.training.seed.fit import fit  # noqa: E402
 from pychemsurrogate.training.seed.kind import SeedRecipe  # noqa: E402
 
 FIGURES = {"trajectories", "latent", "error_size", "error_time", "error_species", "error_plane", "loss"}
@@ -28,8 +31,8 @@ def recipe(kind: str, **changes: int) -> SeedRecipe:
     return SeedRecipe(kind, budget=2 / SeedRecipe(kind).resolved.epochs, **changes)
 
 
-def tiny_plan() -> reproduce.Plan:
-    return reproduce.Plan(
+def tiny_plan() -> Plan:
+    return Plan(
         seeds=(1, 2),
         models={"linear latent": recipe("linear"), "polynomial latent": recipe("polynomial"), "best": recipe("best")},
         latent_sweep=(recipe("linear", latent=2), recipe("linear")),
@@ -79,8 +82,8 @@ def test_errors_are_those_of_the_models(done: Path) -> None:
     errors = []
     for seed in (1, 2):
         data = seed_data.read(done / f"data_published_{seed}.h5")
-        model = reproduce.fit(recipe("linear", seed=seed), data, done / "fits").model
-        errors.append(measure(data.held_out, reproduce.predict(model, 10.0 ** data.held_out[:, 0])).rmse)
+        model = fit(recipe("linear", seed=seed), data, done / "fits").model
+        errors.append(measure(data.held_out, predict(model, 10.0 ** data.held_out[:, 0])).rmse)
     assert float(table(done)["linear latent"]["rmse"]) == pytest.approx(np.mean(errors), rel=1e-6)
 
 
@@ -101,7 +104,7 @@ def test_a_second_run_repeats_nothing(done: Path) -> None:
 
 
 def test_plans() -> None:
-    full, quick = reproduce.full_plan("published", 3), reproduce.quick_plan("text", 1)
+    full, quick = full_plan("published", 3), quick_plan("text", 1)
     labels = [job.label for job in full.jobs()]
     assert len(labels) == len(set(labels)) == 7 * 3 + 7 + 6
     assert {job.seed for job in quick.jobs()} == {1}

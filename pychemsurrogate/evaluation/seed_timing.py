@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network
 
 FloatArray = NDArray[np.float64]
@@ -74,20 +73,3 @@ def plain_solve_ivp(
     if not solution.success:
         raise RuntimeError(f"solve_ivp: {solution.message}")
     return np.asarray(solution.y.T)
-
-
-def native_trajectories(
-    integrator: NativeRosenbrock, n0: FloatArray, times_s: FloatArray, temperature: float, zeta: float
-) -> FloatArray:
-    """Trajectories (B, times, S) in cm^-3 from n0 (B, S), one call of the native integrator an output time.
-
-    Raises RuntimeError if it gives up on a cell.
-    """
-    states = np.empty((len(n0), len(times_s), n0.shape[1]))
-    n = n0
-    for row, dt in enumerate(np.diff(times_s, prepend=0.0)):
-        n, status = integrator.advance(n, dt, temperature, {"zeta": zeta})
-        if (status < 0).any():
-            raise RuntimeError(f"the native integrator gave up at t = {times_s[row]:.3g} s; lower its rtol")
-        states[:, row] = n
-    return states
