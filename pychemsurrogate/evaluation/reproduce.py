@@ -56,7 +56,8 @@ def run(plan: Plan, folder: str | Path, workers: int = 2, progress: bool = True)
     data = {seed: _data(plan, folder, seed) for seed in plan.seeds}
     fits = _fit_all(plan, data, folder, workers, progress)
     interpolants = [interpolants_of(network, data[seed]) for seed in plan.seeds]
-    rows = table_rows(plan, network, data, fits, interpolants)
+    lines = table_rows(plan, network, data, fits, interpolants)
+    rows = list(tqdm(lines, desc="table", unit="row", disable=not progress))
     head = [
         "the seed paper (Sulzer & Buck 2023, arXiv:2312.06015), reproduced",
         f"command: {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}; seeds {', '.join(map(str, plan.seeds))}, "

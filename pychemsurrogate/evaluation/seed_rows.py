@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -44,14 +44,15 @@ def table_rows(
     data: Mapping[int, SeedData],
     fits: Mapping[str, SeedFit],
     interpolants: Sequence[tuple[RadialBasis, NearestNeighbour]],
-) -> list[Row]:
-    """All lines. data: by seed; fits: by the recipe's label; interpolants: of every seed's training trajectories."""
-    return [
-        *map(quoted_row, PUBLISHED),
-        *_interpolation_rows(plan, network, data, interpolants),
-        *_learned_rows(plan, network, data, fits),
-        *_exact_rows(plan, network, data[plan.seeds[0]]),
-    ]
+) -> Iterator[Row]:
+    """All lines, one after the other as they are measured.
+
+    data: by seed; fits: by the recipe's label; interpolants: of every seed's training trajectories.
+    """
+    yield from map(quoted_row, PUBLISHED)
+    yield from _interpolation_rows(plan, network, data, interpolants)
+    yield from _learned_rows(plan, network, data, fits)
+    yield from _exact_rows(plan, network, data[plan.seeds[0]])
 
 
 def predict(model: LatentModel, n: FloatArray) -> FloatArray:
@@ -86,8 +87,7 @@ def _interpolation_rows(
     network: Network,
     data: Mapping[int, SeedData],
     interpolants: Sequence[tuple[RadialBasis, NearestNeighbour]],
-) -> list[Row]:
-    rows = []
+) -> Iterator[Row]:
     for index, name in enumerate(("cubic RBF in log n(C), log n(C+)", "nearest training trajectory")):
         made = [pair[index] for pair in interpolants]
         metrics = [
@@ -99,19 +99,18 @@ def _interpolation_rows(
             return np.asarray(10.0 ** interpolant(carbon_of(network, n)))
 
         row = row_of("interpolation", name, metrics, made[0].parameters)
-        rows.append(replace(row, python=_times(plan, network, make)))
-    return rows
+        yield replace(row, python=_times(plan, network, make))
 
 
-def _learned_rows(plan: Plan, network: Network, data: Mapping[int, SeedData], fits: Mapping[str, SeedFit]) -> list[Row]:
-    rows = []
+def _learned_rows(
+    plan: Plan, network: Network, data: Mapping[int, SeedData], fits: Mapping[str, SeedFit]
+) -> Iterator[Row]:
     for name, recipe in plan.models.items():
         models = [fits[replace(recipe, seed=seed).label].model for seed in plan.seeds]
         metrics = [errors_of(model, data[seed]) for model, seed in zip(models, plan.seeds, strict=True)]
         parameters = sum(parameter.numel() for parameter in models[0].parameters())
         python = _times(plan, network, partial(_densities, models[0]))
-        rows.append(replace(row_of("learned", name, metrics, parameters), python=python))
-    return rows
+        yield replace(row_of("learned", name, metrics, parameters), python=python)
 
 
 def _densities(model: LatentModel, n: FloatArray) -> FloatArray:
@@ -123,7 +122,7 @@ def errors_of(model: LatentModel, data: SeedData) -> SeedMetrics:
     return measure(data.held_out, predict(model, 10.0 ** data.held_out[:, 0]))
 
 
-def _exact_rows(plan: Plan, network: Network, data: SeedData) -> list[Row]:
+def _exact_rows(plan: Plan, network: Network, data: SeedData) -> Iterator[Row]:
     """scipy as the paper has it, our reference integrator, and the native one; errors against the data's truth."""
     initial, truth = held_out_initial(data), data.held_out
     rtol, atol = SOLVE_IVP_TOLERANCES
@@ -135,7 +134,6 @@ def _exact_rows(plan: Plan, network: Network, data: SeedData) -> list[Row]:
     def analytic(n: FloatArray) -> FloatArray:
         return reference.trajectory(n, ELAPSED, TEMPERATURE, {"zeta": ZETA})
 
-    rows = []
     for name, solve in (
         (f"scipy solve_ivp, BDF, rtol {rtol:g}", plain),
         (f"scipy BDF, analytic Jacobian, rtol {reference.rtol:g}", analytic),
@@ -144,12 +142,11 @@ def _exact_rows(plan: Plan, network: Network, data: SeedData) -> list[Row]:
         solved, seconds = timed_one_by_one(solve, few)
         metrics = measure(truth[: len(few)], np.log10(solved))
         # One after the other, so the trajectories of a batch take as long as these.
-        rows.append(replace(row_of("exact", name, [metrics]), python=dict.fromkeys(plan.batches, seconds)))
+        yield replace(row_of("exact", name, [metrics]), python=dict.fromkeys(plan.batches, seconds))
     for rtol in NATIVE_RTOL:
         solver = Solver.load(seed_data.NETWORK, mode="exact", rtol=rtol, atol=NATIVE_ATOL, threads=1)
         row = row_of("exact", f"native Rodas4, rtol {rtol:g}", [measure(truth, np.log10(_by_solver(solver, initial)))])
-        rows.append(replace(row, native=_times(plan, network, partial(_by_solver, solver))))
-    return rows
+        yield replace(row, native=_times(plan, network, partial(_by_solver, solver)))
 
 
 def _by_solver(solver: Solver, n: FloatArray) -> FloatArray:
