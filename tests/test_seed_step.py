@@ -267,6 +267,28 @@ def test_beyond_the_times_of_the_training_the_state_stays(paths: dict[str, Path]
         assert np.array_equal(result[:, 0], result[:, 1])
 
 
+def test_tanh(typical: NDArray[np.float64], osu: Network, tmp_path: Path) -> None:
+    """To 2e-7 everywhere, by an encoder of one layer that hands a single feature through."""
+    model = seed_model(osu, typical, "linear")
+    for layer in range(1, 5):
+        del model.arrays[f"surrogate/encode_w{layer}"], model.arrays[f"surrogate/encode_b{layer}"]
+    weights = np.zeros((5, osu.n_species), np.float32)
+    weights[:, osu.species_index("CO")] = 1.0
+    model.arrays |= {"surrogate/encode_w0": weights, "surrogate/encode_b0": np.zeros(5, np.float32)}
+    model.write(tmp_path / "one_layer.pcs")
+    count, rng = 20_000, np.random.default_rng(8)
+    n = np.full((count, osu.n_species), 1e-16)
+    n[:, osu.species_index("H2")] = 1e4
+    middle = np.log10(typical[osu.species_index("CO")])
+    n[:, osu.species_index("CO")] = 10.0 ** (middle + 0.5 * np.r_[0.0, rng.uniform(-12, 12, count - 1)])
+    trace = _native.Solver.open(str(tmp_path / "one_layer.pcs")).trace(n, np.ones(count), *np.ones((2, count)))
+    argument, value = trace["features"][:, osu.species_index("CO")], trace["latent0"][:, 0]
+    assert argument.min() < -10
+    assert argument.max() > 3
+    assert np.abs(value - np.tanh(argument)).max() <= 2e-7
+    assert (np.abs(value) <= 1.0).all()
+
+
 SPOILS = {
     "kind": lambda a: text("latente"),
     "activation": lambda a: text("relu"),

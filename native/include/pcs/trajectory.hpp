@@ -45,7 +45,7 @@ class LearnedTrajectory {
     }
 
   private:
-    // Cells whose state lies inside the box and of which some time waits; those outside are refused at every time.
+    // The next cells, and whether the box has room for their state.
     bool gather(const CellQueue& queue) {
         int count = 0;
         while (count < tile) {

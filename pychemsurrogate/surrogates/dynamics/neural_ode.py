@@ -19,9 +19,10 @@ class NeuralODE(nn.Module):
     """net: Z -> Z; bound: s.
 
     solver: FIXED, or a method of torchdiffeq ("dopri5" as in the paper) with its rtol and atol. FIXED is the classical
-    fourth-order Runge-Kutta method in `steps` equal steps from 0 to each tau: what the native step does, and a cell's
-    answer depends on that cell alone. adjoint: gradients by torchdiffeq's odeint_adjoint, as in the paper, instead of
-    by backpropagation through the steps; they differ by the error of the backward integration alone.
+    fourth-order Runge-Kutta method in steps of 1 / `steps` and a shorter last one to each tau, as in the native step
+    (native/include/pcs/latent.hpp): a cell's answer depends on that cell alone. adjoint: gradients by torchdiffeq's
+    odeint_adjoint, as in the paper, instead of by backpropagation through the steps; they differ by the error of the
+    backward integration alone.
     """
 
     name = "neural_ode"
@@ -67,15 +68,22 @@ class NeuralODE(nn.Module):
         return z[-len(tau) :].transpose(0, 1)
 
     def _fixed(self, encoded: Tensor, tau: Tensor) -> Tensor:
-        step = (tau.expand(len(encoded), -1) / self.steps)[..., None]
-        z = encoded[:, None].expand(-1, tau.shape[-1], -1)
-        for _ in range(self.steps):
-            a = self(tau, z)
-            b = self(tau, z + 0.5 * step * a)
-            c = self(tau, z + 0.5 * step * b)
-            d = self(tau, z + step * c)
-            z = z + step / 6.0 * (a + 2.0 * b + 2.0 * c + d)
-        return z
+        tau = tau.expand(len(encoded), -1)
+        whole = (tau * self.steps).floor()
+        states = [encoded]
+        for _ in range(int(whole.max()) if whole.numel() else 0):
+            states.append(self._runge_kutta(tau, states[-1], tau.new_tensor(1.0 / self.steps)))
+        index = whole.long()[..., None].expand(-1, -1, encoded.shape[1])
+        start = torch.stack(states, dim=1).gather(1, index)
+        return self._runge_kutta(tau, start, (tau - whole / self.steps)[..., None])
+
+    def _runge_kutta(self, tau: Tensor, z: Tensor, step: Tensor) -> Tensor:
+        a = self(tau, z)
+        b = self(tau, z + 0.5 * step * a)
+        c = self(tau, z + 0.5 * step * b)
+        d = self(tau, z + step * c)
+        advanced: Tensor = z + step / 6.0 * (a + 2.0 * b + 2.0 * c + d)
+        return advanced
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The dynamics under its names in the model file."""
