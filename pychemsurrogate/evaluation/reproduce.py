@@ -32,7 +32,6 @@ from pychemsurrogate.evaluation.seed_rows import (
 )
 from pychemsurrogate.evaluation.seed_table import csv_table, markdown_table, text_table
 from pychemsurrogate.network import Network, load_network
-from pychemsurrogate.surrogates.dynamics.neural_ode import NeuralODE
 from pychemsurrogate.training.seed import data as seed_data
 from pychemsurrogate.training.seed.data import SeedData
 from pychemsurrogate.training.seed.fit import SeedFit, fit
@@ -113,7 +112,7 @@ def _fit_all(plan: Plan, data: Mapping[int, SeedData], folder: Path, workers: in
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # else all that wait would still be run
             raise
-    return {label: _read(recipe, data[recipe.seed], fits) for label, recipe in jobs.items()}
+    return {label: fit(recipe, data[recipe.seed], fits) for label, recipe in jobs.items()}
 
 
 def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) -> None:
@@ -128,14 +127,6 @@ def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) 
 
     fit(recipe, seed_data.read(data), folder, progress=tell)
     ticks.put(1.0 - told)
-
-
-def _read(recipe: SeedRecipe, data: SeedData, folder: Path) -> SeedFit:
-    """A finished fit; a neural ODE is solved by dopri5 here, as in the paper: one integration for all times."""
-    made = fit(recipe, data, folder)
-    if isinstance(made.model.dynamics, NeuralODE):
-        made.model.dynamics.solver = "dopri5"
-    return made
 
 
 # --- what is drawn -------------------------------------------------------------------------------------------------
