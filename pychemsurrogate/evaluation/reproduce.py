@@ -36,6 +36,7 @@ from pychemsurrogate.training.seed import data as seed_data
 from pychemsurrogate.training.seed.data import SeedData
 from pychemsurrogate.training.seed.fit import SeedFit, fit
 from pychemsurrogate.training.seed.kind import SeedRecipe
+from pychemsurrogate.training.seed.pack import pack
 
 Fits = Mapping[str, SeedFit]  # by the recipe's label
 _BAR = "{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]"
@@ -55,7 +56,8 @@ def run(plan: Plan, folder: str | Path, workers: int = 2, progress: bool = True)
     data = {seed: _data(plan, folder, seed) for seed in plan.seeds}
     fits = _fit_all(plan, data, folder, workers, progress)
     interpolants = [interpolants_of(network, data[seed]) for seed in plan.seeds]
-    lines = table_rows(plan, network, data, fits, interpolants)
+    models = _write_models(plan, data[plan.seeds[0]], fits, folder / "models")
+    lines = table_rows(plan, network, data, fits, models, interpolants)
     rows = list(tqdm(lines, desc="table", unit="row", disable=not progress))
     head = [
         "the seed paper (Sulzer & Buck 2023, arXiv:2312.06015), reproduced",
@@ -127,6 +129,17 @@ def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) 
 
     fit(recipe, seed_data.read(data), folder, progress=tell)
     ticks.put(1.0 - told)
+
+
+def _write_models(plan: Plan, data: SeedData, fits: Fits, folder: Path) -> dict[str, Path]:
+    """The model files of the first seed, by their name in the table."""
+    folder.mkdir(exist_ok=True)
+    paths = {}
+    for name, recipe in plan.models.items():
+        first = replace(recipe, seed=plan.seeds[0])
+        paths[name] = folder / f"{seed_data.NETWORK}-{recipe.kind}.pcs"
+        pack(first, fits[first.label], data).write(paths[name])
+    return paths
 
 
 # --- what is drawn -------------------------------------------------------------------------------------------------
