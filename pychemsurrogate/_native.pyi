@@ -36,6 +36,18 @@ class Solver:
         mask: NDArray[np.int8] | None = ...,
         counts: NDArray[np.int32] | None = ...,
     ) -> dict[str, float]: ...
+    def trajectory(
+        self,
+        n: NDArray[np.float64],
+        temperature: NDArray[np.float64],
+        conditions: NDArray[np.float64],
+        times: NDArray[np.float64],
+        out: NDArray[np.float64],
+        status: NDArray[np.int8],
+        mode: str,
+        conserve: bool,
+        mask: NDArray[np.int8] | None = ...,
+    ) -> dict[str, float]: ...
     @property
     def has_code(self) -> bool: ...
     def generate_code(self) -> str: ...

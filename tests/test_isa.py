@@ -84,6 +84,16 @@ def test_learned_step_keeps_its_promises(isa: str) -> None:
     assert "skipped" not in output
 
 
+@isas
+def test_seed_models_keep_their_promises(isa: str) -> None:
+    """What test_seed_step.py says of the verbs, bits, conservation and the box."""
+    chosen = "agree_after or itself_alone or many_steps or conserves or first_moment or tanh"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
+    output = run([*command, ROOT / "tests" / "test_seed_step.py"], {"PCS_ISA": isa}, cwd=ROOT)
+    assert "14 passed" in output
+    assert "skipped" not in output
+
+
 def test_instruction_sets_agree(osu: Network, cells: Workload, tmp_path: Path) -> None:
     np.savez(tmp_path / "cells.npz", **vars(cells))
     answers: dict[str, NDArray[np.float64]] = {}

@@ -103,7 +103,7 @@ END
 
 part_torch() {
     # shellcheck disable=SC2086 # TORCH may hold pip options
-    once torch "$TORCH" pip_install $TORCH ||
+    once torch "$TORCH, optimisers" pip_install $TORCH "torchdiffeq>=0.2.3" "pytorch-optimizer>=3.5" ||
         fail "pip could not install $TORCH; choose another with" \
             "make test TORCH='torch>=2.11 --index-url https://download.pytorch.org/whl/cpu'"
 }

@@ -198,6 +198,22 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
     });
 }
 
+int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                   int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                   const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
+                   const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
+    if (!solver) return fail(PCS_E_ARGUMENT, closed);
+    return guarded([&] {
+        this_thread().report = solver->solver.trajectory(
+            {{n_cells, const_cast<double*>(n_cm3), cell_stride, species_stride, temperature_K, temperature_stride,
+              conditions, cond_cell_stride, cond_stride, nullptr, 0, nullptr, 0, -1},
+             {n_times, times_s, out_cm3, status, conserve != 0},
+             mask,
+             solver->solver.options().mode});
+        return 0;
+    });
+}
+
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
     if (!key || (!values && n_cells != 0))

@@ -107,6 +107,17 @@ PCS_API int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double toleranc
                             int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
                             int64_t cond_stride, const int8_t* mask, int8_t* status);
 
+/* The state of every cell at each of n_times elapsed times, counted from the given state, which stays as it is.
+ *   times_s  [s]      ascending, from 0 to 1e20, the same for all cells
+ *   out_cm3  [cm^-3]  (cells, times, species), contiguous; must not overlap n_cm3. A pair that fails gets the given
+ * state conserve          0: mode surrogate leaves out the projection on elements and charge; else 1 mask, status NULL,
+ * or one value per (cell, time) The surrogate encodes a cell once; the exact integrator goes from time to time.
+ * pcs_report counts (cell, time) pairs. The other arguments are those of pcs_step. */
+PCS_API int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                           int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                           const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
+                           const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status);
+
 /* Counts of every cell in the calling thread's last pcs_step or pcs_equilibrium, if the handle's option statistics was
  * on: "steps", "rejected_steps" or "factorisations" of the exact integrator, all its tries together. n_cells must be
  * that call's number of cells. */

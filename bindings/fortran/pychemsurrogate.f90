@@ -59,6 +59,7 @@ module pychemsurrogate
     procedure :: composition => solver_composition
     generic   :: step => step_one_dt, step_dt_per_cell
     procedure :: equilibrium => solver_equilibrium
+    procedure :: trajectory => solver_trajectory
     procedure :: report => solver_report
     procedure :: cell_statistics => solver_cell_statistics
     procedure :: last_error => solver_last_error
@@ -163,6 +164,19 @@ module pychemsurrogate
       real(c_double), value :: tolerance, duration_s
       real(c_double), intent(in) :: temperature_k(*), conditions(*)
       real(c_double), intent(inout) :: n_cm3(*)
+      type(c_ptr), value :: mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_trajectory(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_k, temperature_stride, &
+                            conditions, cond_cell_stride, cond_stride, n_times, times_s, out_cm3, conserve, mask, &
+                            status) bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride, n_times
+      real(c_double), intent(in) :: n_cm3(*), temperature_k(*), conditions(*), times_s(*)
+      real(c_double), intent(inout) :: out_cm3(*)
+      integer(c_int), value :: conserve
       type(c_ptr), value :: mask, status   ! null: not given
       integer(c_int) :: code
     end function
@@ -460,6 +474,52 @@ contains
     code = pcs_equilibrium(self%handle, cells, largest_change, time, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
                            temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
                            mask_address, status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! The state of every cell at every time, counted from the given state, which stays as it is.
+  !   times(time)                         [s]      ascending, from 0 to 1e20, the same for all cells
+  !   states(species, time, cell)         [cm^-3]  out; the given state where a pair cannot be served
+  !   conserve                                     .false.: mode surrogate leaves out the projection; absent: .true.
+  !   status(time, cell)                           PCS_STATUS_... of each pair
+  ! The surrogate encodes a cell once; the exact integrator goes from time to time. report counts (cell, time) pairs.
+  ! The other arguments and the errors: see step.
+  subroutine solver_trajectory(self, n, times, temperature, conditions, states, conserve, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(in), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: times(:)
+    real(c_double), intent(in), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    real(c_double), intent(inout), contiguous :: states(:, :, :)
+    logical, intent(in), optional :: conserve
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:, :)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: status_address
+    integer(c_int) :: code, project
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "trajectory", stat, errmsg)) return
+    complaint = shape_complaint(self, "trajectory", n, temperature, conditions)
+    if (complaint == "" .and. any(shape(states) /= [size(n, 1), size(times), size(n, 2)])) then
+      complaint = "trajectory: states must have the shape (species, time, cell)"
+    end if
+    if (present(status) .and. complaint == "") then
+      if (any(shape(status) /= [size(times), size(n, 2)])) complaint = "trajectory: status must have the shape (time, cell)"
+    end if
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+    project = 1
+    if (present(conserve)) project = merge(1_c_int, 0_c_int, conserve)
+    status_address = c_null_ptr
+    if (present(status)) then
+      if (size(status) > 0) status_address = c_loc(status)
+    end if
+    code = pcs_trajectory(self%handle, size(n, 2, kind=c_int64_t), n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
+                          temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
+                          size(times, kind=c_int64_t), times, states, project, c_null_ptr, status_address)
     call settle_library(self, code, stat, errmsg)
   end subroutine
 

@@ -114,6 +114,34 @@ py::dict equilibrium(const pcs::Solver& solver, F64 n, F64 temperature, F64 cond
     return to_dict(report);
 }
 
+py::dict trajectory(const pcs::Solver& solver, F64 n, F64 temperature, F64 conditions, const Dense& times, Dense out,
+                    I8 status, const std::string& mode, bool conserve, std::optional<I8> mask) {
+    I8 of_cells(n.ndim() == 2 ? n.shape(0) : 0);
+    std::optional<I8> no_mask;
+    std::optional<I32> no_counts;
+    const pcs::StepRequest given =
+        request_of(solver, n, nullptr, temperature, conditions, of_cells, no_mask, no_counts);
+    const auto pairs = [&](const py::array& a, py::ssize_t ndim) {
+        return a.ndim() == ndim && a.shape(0) == n.shape(0) && a.shape(1) == times.size() &&
+               (a.flags() & py::array::c_style);
+    };
+    if (times.ndim() != 1) throw py::value_error("times must be one row");
+    if (!pairs(out, 3) || out.shape(2) != n.shape(1)) throw py::value_error("out must be (cells, times, species)");
+    if (!pairs(status, 2) || (mask && !pairs(*mask, 2)))
+        throw py::value_error("status and mask must be (cells, times)");
+    const pcs::TrajectoryRequest request{
+        given.cells,
+        {times.size(), times.data(), out.mutable_data(), status.mutable_data(), conserve},
+        mask ? mask->data() : nullptr,
+        pcs::mode_of(mode)};
+    pcs::Report report;
+    {
+        py::gil_scoped_release release;
+        report = solver.trajectory(request);
+    }
+    return to_dict(report);
+}
+
 Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
     if (n.size() != solver.network().n_species()) throw py::value_error("n must hold one value a species");
     if (conditions.size() != solver.network().n_conditions())
@@ -151,7 +179,7 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     result["guess"] = guess;
     result["conserved"] = conserved;
     result["lambda"] = lambda;
-    result["score"] = score;
+    if (solver.predicts_error()) result["score"] = score;
     return result;
 }
 
@@ -185,6 +213,12 @@ PYBIND11_MODULE(_native, m) {
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("tolerance"),
              py::arg("duration"), py::arg("mask").noconvert() = py::none(), py::arg("counts").noconvert() = py::none(),
              "Bring n (cells, species) [cm^-3] to equilibrium in place; the rest as for step.")
+        .def("trajectory", &trajectory, py::arg("n").noconvert(), py::arg("temperature").noconvert(),
+             py::arg("conditions").noconvert(), py::arg("times"), py::arg("out").noconvert(),
+             py::arg("status").noconvert(), py::arg("mode"), py::arg("conserve"),
+             py::arg("mask").noconvert() = py::none(),
+             "The states (cells, times, species) [cm^-3] at elapsed times [s] into out, the status of every pair into "
+             "status (cells, times); mode as in set_option. Returns the report.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def(
             "generate_code", [](const pcs::Solver& s) { return pcs::generate_code(s.plan()); },

@@ -2,8 +2,11 @@
 // (PCS_KERNEL_INTERFACE is defined then). SPDX-License-Identifier: BSD-3-Clause
 #include "pcs/kernels.hpp"
 
+#include "pcs/latent.hpp"
+#include "pcs/multi_clock.hpp"
 #include "pcs/rosenbrock.hpp"
 #include "pcs/step.hpp"
+#include "pcs/trajectory.hpp"
 
 namespace pcs::PCS_ISA {
 
@@ -30,14 +33,45 @@ static void integrate(const PlanView& plan, const CellArrays& cells, const CellQ
     Integrator<Tables>(plan, cells, queue, settings, statistics, workspace).run();
 }
 
-static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
-    return layout(plan, net, nullptr, nullptr);
+// Calls work.template operator()<Map>() with the map that the surrogate is.
+template <class Work>
+static void with_map(const SurrogateView& net, const Work& work) {
+    if (net.kind == MapKind::multi_clock)
+        work.template operator()<MultiClockMap>();
+    else
+        work.template operator()<LatentMap>();
 }
 
 static void advance(const PlanView& plan, const SurrogateView& net, const CellArrays& cells, const CellQueue& queue,
                     const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
                     void* workspace) {
-    SurrogateTile(plan, net, cells, settings, statistics, trace, workspace).run(queue);
+    Memory memory(workspace);
+    with_map(net,
+             [&]<class Map>() { LearnedStep<Map>(plan, net, cells, settings, statistics, trace, memory).run(queue); });
+}
+
+static void follow(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
+                   const TrajectoryArrays& trajectory, const CellQueue& queue, const SurrogateSettings& settings,
+                   SurrogateStatistics& statistics, void* workspace) {
+    Memory memory(workspace);
+    with_map(net, [&]<class Map>() {
+        LearnedTrajectory<Map>(plan, net, cells, trajectory, settings, statistics, memory).run(queue);
+    });
+}
+
+// On a null workspace the constructors only count.
+static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
+    Memory counted(nullptr);
+    SurrogateStatistics none{};
+    with_map(net, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, {}, none, nullptr, counted); });
+    return counted.bytes();
+}
+
+static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net) {
+    Memory counted(nullptr);
+    SurrogateStatistics none{};
+    with_map(net, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, {}, none, counted); });
+    return counted.bytes();
 }
 
 static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperature_K, const double* conditions,
@@ -64,7 +98,8 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
 const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
     static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
                                      PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
-                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::cell_rhs};
+                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
+                                     PCS_ISA::follow,           PCS_ISA::cell_rhs};
     return kernels;
 }
 

@@ -2,7 +2,6 @@
 #include "pcs/solver.hpp"
 
 #include <algorithm>
-#include <cfenv>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/network_kernels.hpp"
+#include "pcs/quiet.hpp"
 #include "pcs/surrogate.hpp"
 
 namespace pcs {
@@ -104,19 +104,6 @@ int team_size(int wish, std::int64_t cells) {
 #endif
 }
 
-// Hosts may trap floating-point exceptions (gfortran's -ffpe-trap). Lanes that are not wanted divide by zero without
-// harm, so the calling thread's traps rest while the library works, and its flags stay as they were.
-class QuietFloatingPoint {
-  public:
-    QuietFloatingPoint() { std::feholdexcept(&host_); }
-    ~QuietFloatingPoint() { std::fesetenv(&host_); }
-    QuietFloatingPoint(const QuietFloatingPoint&) = delete;
-    QuietFloatingPoint& operator=(const QuietFloatingPoint&) = delete;
-
-  private:
-    std::fenv_t host_;
-};
-
 template <class Work>
 void run_team(int threads, const Work& work) {
     if (threads == 1) return work(0);
@@ -145,12 +132,26 @@ double to_number(const std::string& key, const std::string& value, double low, d
     throw Error(ErrorCode::option, message.str());
 }
 
+using Choices = std::initializer_list<std::pair<const char*, int>>;
+int choose(const std::string& key, const std::string& value, const Choices& choices) {
+    std::string names;
+    for (const auto& [name, code] : choices) {
+        if (value == name) return code;
+        names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    throw Error(ErrorCode::option, "option " + key + " is '" + value + "': it must be one of " + names);
+}
+
 int electron_index(const NetworkTables& tables) {
     const auto found = std::find(tables.species.begin(), tables.species.end(), "e-");
     return found == tables.species.end() ? -1 : static_cast<int>(found - tables.species.begin());
 }
 
 }  // namespace
+
+Mode mode_of(const std::string& name) {
+    return static_cast<Mode>(choose("mode", name, {{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
+}
 
 const char* status_message(int status) {
     switch (status) {
@@ -203,16 +204,9 @@ Solver::Solver(const ModelFile& file) : Solver(file.network()) {
 Solver::~Solver() = default;
 
 void Solver::set_option(const std::string& key, const std::string& value) {
-    const auto one_of = [&](std::initializer_list<std::pair<const char*, int>> choices) {
-        std::string names;
-        for (const auto& [name, code] : choices) {
-            if (value == name) return code;
-            names += (names.empty() ? "" : ", ") + std::string(name);
-        }
-        throw Error(ErrorCode::option, "option " + key + " is '" + value + "': it must be one of " + names);
-    };
+    const auto one_of = [&](const Choices& choices) { return choose(key, value, choices); };
     if (key == "mode") {
-        const auto mode = static_cast<Mode>(one_of({{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
+        const Mode mode = mode_of(value);
         if (mode == Mode::surrogate && !surrogate_)
             throw Error(
                 ErrorCode::option,
@@ -369,24 +363,12 @@ void Solver::inspect(const StepRequest& request, Report& report) const {
     }
 }
 
-// The cells that still wait go through the surrogate and its gate; refused ones get the status that says why.
-void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
+template <class Call>
+void Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
-    const PlanView& plan = plan_.view();
-    const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{options_.mode == Mode::automatic};
-    const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
-    if (size == 0) return;
-    const int threads = team_size(options_.threads, size);
-    const std::size_t bytes = kernels().surrogate_bytes(plan, net);
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
-    std::int64_t next = 0;
-    const CellQueue queue{mine.cells.data(), size, &next};
-    run_team(threads, [&](int t) {
-        kernels().advance(plan, net, cells, queue, settings, mine.surrogate[t], nullptr,
-                          mine.workspaces[t].reserve(bytes));
-    });
+    run_team(threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
     for (const SurrogateStatistics& s : mine.surrogate) {
         report.surrogate += s.accepted;
         report.refused_box += s.refused_box;
@@ -394,6 +376,38 @@ void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) con
         report.defect_max = std::max(report.defect_max, s.worst_defect);
     }
     report.seconds_surrogate = seconds_since(start);
+}
+
+// The cells that still wait go through the surrogate and its gate; refused ones get the status that says why.
+void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const PlanView& plan = plan_.view();
+    const SurrogateView& net = surrogate_->view();
+    const SurrogateSettings settings{options_.mode == Mode::automatic};
+    const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
+    if (size == 0) return;
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
+        kernels().advance(plan, net, cells, queue, settings, statistics, nullptr, workspace);
+    };
+    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net), call, mine, report);
+}
+
+// The same for (cell, time) pairs; `cells` has the statuses of the cells themselves.
+void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const {
+    Scratch& mine = scratch();
+    const PlanView& plan = plan_.view();
+    const SurrogateView& net = surrogate_->view();
+    const SurrogateSettings settings{mode == Mode::automatic};
+    const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
+    if (size == 0) return;
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
+        kernels().follow(plan, net, cells, trajectory, queue, settings, statistics, workspace);
+    };
+    const std::int64_t threads = std::min<std::int64_t>(size, team_size(options_.threads, size * trajectory.n_times));
+    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net), call, mine, report);
 }
 
 // The cells whose status asks for the exact path: all of them, then those that failed again with tighter settings.
@@ -441,6 +455,10 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
+bool Solver::predicts_error() const {
+    return surrogate_ && surrogate_->view().kind == MapKind::multi_clock &&
+           surrogate_->view().multi_clock.head.n_layers > 0;
+}
 std::size_t Solver::workspace_bytes() const { return integrating().integrator_bytes(plan_.view()); }
 
 void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {

@@ -21,6 +21,39 @@ double scalar(const ModelFile& file, const std::string& name) {
     return values[0];
 }
 
+double positive(const ModelFile& file, const std::string& name) {
+    const double value = scalar(file, name);
+    if (!(value > 0)) refuse(file, name + " must be positive");
+    return value;
+}
+
+int count(const ModelFile& file, const std::string& name, int most) {
+    const auto values = file.i32(name);
+    if (values.size() != 1 || values[0] < 1 || values[0] > most)
+        refuse(file, name + " must be one number between 1 and " + std::to_string(most));
+    return values[0];
+}
+
+// Which of the choices a text array names.
+int choice(const ModelFile& file, const std::string& name, const std::vector<std::string>& choices) {
+    const auto lines = file.lines(name);
+    const auto found = lines.size() == 1 ? std::find(choices.begin(), choices.end(), lines[0]) : choices.end();
+    if (found != choices.end()) return static_cast<int>(found - choices.begin());
+    std::string known;
+    for (const std::string& item : choices) known += (known.empty() ? "" : " or ") + item;
+    refuse(file, name + " must be " + known);
+}
+
+template <class T>
+bool all_finite(const std::vector<T>& values) {
+    return std::all_of(values.begin(), values.end(), [](T value) { return std::isfinite(value); });
+}
+
+int inputs(const MlpView& net) { return net.layers[0].inputs; }
+int outputs(const MlpView& net) { return net.layers[net.n_layers - 1].outputs; }
+
+constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000;
+
 int index_of(const std::vector<std::string>& names, const std::string& name) {
     const auto found = std::find(names.begin(), names.end(), name);
     return found == names.end() ? -1 : static_cast<int>(found - names.begin());
@@ -29,41 +62,46 @@ int index_of(const std::vector<std::string>& names, const std::string& name) {
 }  // namespace
 
 Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
-    const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
     if (std::count(tables.law.begin(), tables.law.end(), static_cast<int>(Law::photo)))
         refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
-    const auto latent = file.i32("surrogate/latent");
+    view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent"}));
+    view_.latent = count(file, "surrogate/latent", most_latent);
+    if (view_.kind == MapKind::multi_clock)
+        load_multi_clock(file, tables);
+    else
+        load_latent(file, tables);
+    load_box(file, tables, plan);
+}
+
+void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
+    const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
+    MultiClockView& v = view_.multi_clock;
     clock_theta_ = file.f64("surrogate/clock_theta");
-    if (latent.size() != 1 || latent[0] < 1) refuse(file, "surrogate/latent must be one positive number");
-
-    SurrogateView& v = view_;
-    v.encoder = load_mlp(file, "surrogate/encode");
-    v.decoder = load_mlp(file, "surrogate/decode");
-    v.head = load_mlp(file, "surrogate/head");
-    v.latent = latent[0];
     v.n_clocks = static_cast<std::int32_t>(clock_theta_.size()) + 1;
-    v.n_features = 3 * S + 1 + C;
-    v.n_head_inputs = v.latent + 2 * S + Q;
-    const auto shape = [](const MlpView& m) { return std::pair(m.layers[0].inputs, m.layers[m.n_layers - 1].outputs); };
-    if (shape(v.encoder) != std::pair(v.n_features, (1 + v.n_clocks) * v.latent))
-        refuse(file, "the encoder does not fit this network");
-    if (shape(v.decoder) != std::pair(v.latent + S, S)) refuse(file, "the decoder does not fit this network");
-    if (shape(v.head) != std::pair(v.n_head_inputs, 1)) refuse(file, "the error head does not fit this network");
-
-    const int block = kernels().mlp_block;
-    for (const MlpView* m : {&v.encoder, &v.decoder, &v.head})
-        for (int l = 0; l < m->n_layers; ++l)
-            v.widest = std::max(v.widest, (m->layers[l].outputs + block - 1) / block * block);
-
     v.clock_theta = clock_theta_.data();
-    v.clock_theta0 = scalar(file, "surrogate/clock_theta0");
-    v.x_floor = scalar(file, "surrogate/x_floor");
-    v.x_trace = scalar(file, "surrogate/x_trace");
-    if (!(v.clock_theta0 > 0 && v.x_floor > 0 && v.x_trace > 0))
-        refuse(file, "clock_theta0, x_floor and x_trace must be positive");
+    v.clock_theta0 = positive(file, "surrogate/clock_theta0");
+    v.x_floor = positive(file, "surrogate/x_floor");
+    v.x_trace = positive(file, "surrogate/x_trace");
+    v.n_head_inputs = view_.latent + 2 * S + Q;
+    view_.n_features = 3 * S + 1 + C;
+    v.encoder = load_mlp(file, "surrogate/encode", Activation::silu, Activation::none);
+    v.decoder = load_mlp(file, "surrogate/decode", Activation::silu, Activation::none);
+    if (inputs(v.encoder) != view_.n_features || outputs(v.encoder) != (1 + v.n_clocks) * view_.latent)
+        refuse(file, "the encoder does not fit this network");
+    if (inputs(v.decoder) != view_.latent + S || outputs(v.decoder) != S)
+        refuse(file, "the decoder does not fit this network");
+    if (file.has("surrogate/head_w0") != file.has("gate/threshold"))
+        refuse(file, "an error head and gate/threshold belong together, but one of them is missing");
+    if (file.has("surrogate/head_w0")) {
+        v.head = load_mlp(file, "surrogate/head", Activation::silu, Activation::none);
+        if (inputs(v.head) != v.n_head_inputs || outputs(v.head) != 1)
+            refuse(file, "the error head does not fit this network");
+        view_.threshold = scalar(file, "gate/threshold");
+    }
     feature_mean_ = file.f32("surrogate/feature_mean");
     feature_scale_ = file.f32("surrogate/feature_std");
-    if (feature_mean_.size() != static_cast<std::size_t>(v.n_features) || feature_scale_.size() != feature_mean_.size())
+    if (feature_mean_.size() != static_cast<std::size_t>(view_.n_features) ||
+        feature_scale_.size() != feature_mean_.size())
         refuse(file, "feature_mean and feature_std do not fit this network");
     for (float& s : feature_scale_) {
         if (!(s > 0)) refuse(file, "feature_std must be positive");
@@ -71,17 +109,69 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
     }
     v.feature_mean = feature_mean_.data();
     v.feature_scale = feature_scale_.data();
-
-    load_box(file, tables);
-    v.threshold = scalar(file, "gate/threshold");
-    const int electron = index_of(tables.species, "e-");
-    const std::int32_t* order = plan.view().order;
-    v.electron = electron < 0 ? -1 : static_cast<std::int32_t>(std::find(order, order + S, electron) - order);
 }
 
-MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix) {
+void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) {
+    const int S = tables.n_species(), Z = view_.latent;
+    LatentView& v = view_.latent_map;
+    view_.n_features = S;
+    const Activation hidden =
+        choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
+    const Activation last = choice(file, "surrogate/output", {"linear", "tanh"}) ? Activation::tanh : Activation::none;
+    v.encoder = load_mlp(file, "surrogate/encode", hidden, last);
+    v.decoder = load_mlp(file, "surrogate/decode", hidden, last);
+    v.dynamics = static_cast<Dynamics>(choice(file, "surrogate/dynamics", {"polynomial", "neural_ode"}));
+    int encoded = Z;
+    if (v.dynamics == Dynamics::polynomial) {
+        v.degree = count(file, "surrogate/degree", most_terms);
+        if (file.has("surrogate/directions")) {
+            directions_ = file.f32("surrogate/directions");
+            if (file.shape("surrogate/directions") != std::vector<std::int64_t>{v.degree, Z} ||
+                !all_finite(directions_))
+                refuse(file, "surrogate/directions must hold finite numbers, (degree, latent)");
+            v.directions = directions_.data();
+        } else {
+            encoded *= 1 + v.degree;
+        }
+    } else {
+        v.ode = load_mlp(file, "surrogate/ode", Activation::tanh, Activation::none);
+        v.ode_scale = static_cast<float>(scalar(file, "surrogate/ode_scale"));
+        if (v.ode_scale == 0) refuse(file, "surrogate/ode_scale must not be 0");
+        v.ode_steps = count(file, "surrogate/ode_steps", most_ode_steps);
+        if (inputs(v.ode) != Z || outputs(v.ode) != Z)
+            refuse(file, "the net of the neural ODE does not fit its latent space");
+    }
+    if (inputs(v.encoder) != S || outputs(v.encoder) != encoded) refuse(file, "the encoder does not fit this network");
+    if (inputs(v.decoder) != Z || outputs(v.decoder) != S) refuse(file, "the decoder does not fit this network");
+    if (file.has("surrogate/head_w0") || file.has("gate/threshold"))
+        refuse(file, "a latent map has no error head: its box alone decides");
+
+    mean_ = file.f64("surrogate/abundance_mean");
+    scale_ = file.f64("surrogate/abundance_scale");
+    if (mean_.size() != static_cast<std::size_t>(S) || scale_.size() != mean_.size() || !all_finite(mean_) ||
+        !std::all_of(scale_.begin(), scale_.end(), [](double s) { return s > 0 && std::isfinite(s); }))
+        refuse(file, "abundance_mean and abundance_scale must be finite, one a species, and the scale positive");
+    v.mean = mean_.data();
+    v.scale = scale_.data();
+    v.n_floor = positive(file, "surrogate/n_floor");
+    v.n_ref = positive(file, "surrogate/n_ref");
+    const double first = positive(file, "surrogate/time_first"), last_time = positive(file, "surrogate/time_last");
+    if (!(last_time > first)) refuse(file, "surrogate/time_last must be later than time_first");
+    for (int i = 0; i < S; ++i) {
+        middle_.push_back(std::pow(10.0, mean_[i]) / v.n_ref);
+        octaves_.push_back(static_cast<float>(scale_[i] * std::log2(10.0)));
+    }
+    v.middle = middle_.data();
+    v.octaves = octaves_.data();
+    v.theta_first = v.n_ref * first;
+    v.log_span = std::log10(last_time / first);
+}
+
+MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last) {
     const int block = kernels().mlp_block;
     MlpView net{};
+    net.hidden = hidden;
+    net.last = last;
     for (; file.has(prefix + "_w" + std::to_string(net.n_layers)); ++net.n_layers) {
         const std::string w_name = prefix + "_w" + std::to_string(net.n_layers),
                           b_name = prefix + "_b" + std::to_string(net.n_layers);
@@ -91,9 +181,7 @@ MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix) {
         if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || static_cast<std::int64_t>(b.size()) != shape[0] ||
             (net.n_layers > 0 && shape[1] != net.layers[net.n_layers - 1].outputs))
             refuse(file, w_name + " does not fit its neighbours");
-        const auto finite = [](float value) { return std::isfinite(value); };
-        if (!std::all_of(w.begin(), w.end(), finite) || !std::all_of(b.begin(), b.end(), finite))
-            refuse(file, w_name + " is not finite");
+        if (!all_finite(w) || !all_finite(b)) refuse(file, w_name + " is not finite");
         const int outputs = static_cast<int>(shape[0]), inputs = static_cast<int>(shape[1]);
         const int padded = (outputs + block - 1) / block * block;
         std::vector<float> packed(static_cast<std::size_t>(padded) * inputs, 0.0f), bias(padded, 0.0f);
@@ -106,16 +194,26 @@ MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix) {
         storage_.push_back(std::move(packed));
         storage_.push_back(std::move(bias));
         net.layers[net.n_layers] = {inputs, outputs, storage_[storage_.size() - 2].data(), storage_.back().data()};
+        view_.widest = std::max(view_.widest, padded);
     }
     if (net.n_layers == 0) refuse(file, "there is no " + prefix + "_w0");
     return net;
 }
 
-void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables) {
+void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
+    // The plan's number of a species; -1 for one that the network does not have.
+    const auto planned = [&](const std::string& species) {
+        const int host = index_of(tables.species, species);
+        const std::int32_t* order = plan.view().order;
+        return host < 0 ? -1 : static_cast<std::int32_t>(std::find(order, order + tables.n_species(), host) - order);
+    };
+    view_.electron = planned("e-");
     const auto names = file.lines("gate/box_names");
     const auto low = file.f64("gate/box_min"), high = file.f64("gate/box_max");
     if (low.size() != names.size() || high.size() != names.size())
         refuse(file, "the arrays of the gate's box differ in length");
+    for (std::size_t k = 0; k < names.size(); ++k)
+        if (!(low[k] <= high[k])) refuse(file, "the box bounds '" + names[k] + "' by no interval");
     for (std::size_t k = 0; k < names.size(); ++k) {
         const std::string& name = names[k];
         const auto slash = name.find('/');
@@ -133,6 +231,9 @@ void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables) {
         } else if (name.ends_with("*dt")) {
             side.kind = BoxKind::condition_times_dt;
             side.index = index_of(tables.conditions, name.substr(0, name.size() - 3));
+        } else if (first == "abundance") {
+            side.kind = BoxKind::abundance;
+            side.index = planned(second);
         } else if (name != "T") {
             side.kind = BoxKind::element_ratio;
             side.index = index_of(tables.conserved, first);

@@ -18,8 +18,9 @@ class Box:
     """Bounds, both included, on named quantities; a cell outside any of them is refused.
 
     names: "T" [K]; "theta" = n_H dt [s cm^-3]; "<condition>/n_H"; "<condition>*dt"; "<element>/<element>", a ratio of
-    nuclei; "net_charge/n_e", an absolute value. low, high: (len(names)).
-    Raises ValueError for a quantity that the network does not have.
+    nuclei; "net_charge/n_e", an absolute value; "abundance/<species>" = n/n_H of the given state.
+    low, high: (len(names)).
+    Raises ValueError for a quantity that the network does not have, and for bounds that hold nothing.
     """
 
     names: tuple[str, ...]
@@ -30,10 +31,14 @@ class Box:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.low) or len(self.names) != len(self.high):
             raise ValueError("a box needs one lower and one upper bound a name")
+        empty = [name for name, low, high in zip(self.names, self.low, self.high, strict=True) if not low <= high]
+        if empty:
+            raise ValueError(f"the box bounds {', '.join(empty)} by no interval")
         known = {"T", "theta", "net_charge/n_e"}
         known |= {f"{name}/n_H" for name in self.tables.conditions} | {f"{name}*dt" for name in self.tables.conditions}
         elements = self.tables.conserved[:-1]
         known |= {f"{a}/{b}" for a in elements for b in elements if a != b}
+        known |= {f"abundance/{name}" for name in self.tables.species}
         unknown = [name for name in self.names if name not in known]
         if unknown:
             raise ValueError(f"the box bounds {', '.join(unknown)}; this network knows {', '.join(sorted(known))}")
@@ -60,6 +65,8 @@ class Box:
                 values.append(np.abs(totals["charge"]) / x[:, tables.species.index("e-")])
             elif name.endswith("*dt"):
                 values.append(column[name.removesuffix("*dt")] * dt)
+            elif first == "abundance":
+                values.append(x[:, tables.species.index(second)])
             elif second == "n_H":
                 values.append(column[first] / density)
             else:

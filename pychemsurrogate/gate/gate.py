@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -16,35 +17,40 @@ from pychemsurrogate.status import Status
 
 @dataclass(frozen=True)
 class Gate:
-    """A box and a threshold on log10 of the predicted cell error in dex.
+    """A box and, for a surrogate that predicts its error, a threshold on log10 of the predicted cell error in dex.
 
-    tolerance [dex], alpha: what the threshold was calibrated for, P(error > tolerance | accepted) <= alpha.
+    threshold: infinite where the box alone decides; tolerance [dex], alpha: what it was calibrated for,
+    P(error > tolerance | accepted) <= alpha.
     """
 
     box: Box
-    threshold: float
-    tolerance: float
-    alpha: float
+    threshold: float = inf
+    tolerance: float = 0.0
+    alpha: float = 0.0
 
-    def verdict(self, inside: NDArray[np.bool_], predicted: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+    def verdict(
+        self, inside: NDArray[np.bool_], predicted: NDArray[np.floating[Any]] | None = None
+    ) -> NDArray[np.int8]:
         """Status (B) of every cell: SURROGATE, EXACT_BOX or EXACT_ERROR.
 
-        inside (B): Box.contains; predicted (B): log10 of the error in dex. NaN is refused.
+        inside (B): Box.contains; predicted (B): log10 of the error in dex, for a threshold. NaN is refused.
         """
-        status = np.full(len(inside), Status.EXACT_ERROR, dtype=np.int8)
-        status[predicted < self.threshold] = Status.SURROGATE
+        status = np.full(len(inside), Status.SURROGATE, dtype=np.int8)
+        if isfinite(self.threshold):
+            if predicted is None:
+                raise ValueError("this gate has a threshold: give it the predicted errors")
+            status[~(predicted < self.threshold)] = Status.EXACT_ERROR
         status[~inside] = Status.EXACT_BOX
         return status
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The gate under its names in the model file."""
+        calibrated = {"threshold": self.threshold, "tolerance": self.tolerance, "alpha": self.alpha}
         return {
             "gate/box_names": np.frombuffer("\n".join(self.box.names).encode(), dtype=np.uint8),
             "gate/box_min": self.box.low,
             "gate/box_max": self.box.high,
-            "gate/threshold": np.array(self.threshold, dtype=np.float64),
-            "gate/tolerance": np.array(self.tolerance, dtype=np.float64),
-            "gate/alpha": np.array(self.alpha, dtype=np.float64),
+            **{f"gate/{name}": np.array(value) for name, value in calibrated.items() if isfinite(self.threshold)},
         }
 
     @classmethod
@@ -52,4 +58,6 @@ class Gate:
         """The gate that `to_arrays` stored; KeyError names an array that is missing."""
         names = tuple(arrays["gate/box_names"].tobytes().decode().split("\n"))
         box = Box(names, arrays["gate/box_min"], arrays["gate/box_max"], tables)
-        return cls(box, float(arrays["gate/threshold"]), float(arrays["gate/tolerance"]), float(arrays["gate/alpha"]))
+        if "gate/threshold" not in arrays:
+            return cls(box)
+        return cls(box, *(float(arrays[f"gate/{name}"]) for name in ("threshold", "tolerance", "alpha")))

@@ -34,7 +34,7 @@ def host_target(abundances: Any, out: Any) -> tuple[Any, FloatArray]:
     out: None allocates, the abundances themselves work in place, another array is filled.
     Raises TypeError or ValueError before anything is changed.
     """
-    source = _host_view(abundances, "abundances")
+    source = host_view(abundances, "abundances")
     if out is None:
         fresh = np.array(source, order="C")
         if is_tensor(abundances):
@@ -42,7 +42,7 @@ def host_target(abundances: Any, out: Any) -> tuple[Any, FloatArray]:
 
             return from_numpy(fresh), fresh
         return fresh, fresh
-    target = source if out is abundances else _host_view(out, "out")
+    target = source if out is abundances else host_view(out, "out")
     if target.shape != source.shape:
         raise ValueError(f"out has shape {target.shape}, abundances have {source.shape}")
     if not target.flags.writeable:
@@ -57,7 +57,7 @@ def host_target(abundances: Any, out: Any) -> tuple[Any, FloatArray]:
     return out, target
 
 
-def _host_view(array: Any, name: str) -> FloatArray:
+def host_view(array: Any, name: str) -> FloatArray:
     """A numpy view of the host's float64 array or CPU tensor; nothing is copied."""
     check_type(array, name)
     if not is_tensor(array):
@@ -67,21 +67,35 @@ def _host_view(array: Any, name: str) -> FloatArray:
     return np.asarray(array.detach().numpy())
 
 
+def host_result(out: Any, shape: tuple[int, ...], source: FloatArray) -> FloatArray:
+    """`out`, checked, or a fresh array of that shape if it is None; it may not overlap the source."""
+    if out is None:
+        return np.empty(shape)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64:
+        raise TypeError("out must be a float64 numpy array")
+    if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(f"out must be a writeable array in C order of shape {shape}")
+    if np.may_share_memory(out, source):
+        raise ValueError("out overlaps the abundances: pass another array")
+    return out
+
+
 def device_target(abundances: Any, out: Any, device: str) -> Any:
     """The tensor on `device` that holds the abundances and is stepped in place; `out` as for `host_target`."""
-    _check_device(abundances, "abundances", device)
+    check_device(abundances, "abundances", device)
     if out is None:
         return abundances.clone()
     if out is not abundances:
         check_type(out, "out")
-        _check_device(out, "out", device)
+        check_device(out, "out", device)
         if out.shape != abundances.shape:
             raise ValueError(f"out has shape {tuple(out.shape)}, abundances have {tuple(abundances.shape)}")
         out.copy_(abundances)
     return out
 
 
-def _check_device(tensor: Any, name: str, device: str) -> None:
+def check_device(tensor: Any, name: str, device: str) -> None:
+    """Raise TypeError or ValueError unless `tensor` is a tensor on `device`."""
     if not is_tensor(tensor):
         raise TypeError(f"{name} must be a torch tensor on {device}, not {type(tensor).__name__}")
     if tensor.device.type != device.split(":")[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -66,7 +66,7 @@ class Ladder:
             batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts
         )
         start = perf_counter()
-        if not (figures["failed"] or self._reference_only):
+        if self._surrogate_only or not (figures["failed"] or self._reference_only):
             return figures
         left = np.flatnonzero(self._left_to_scipy(batch.status))
         if left.size:
@@ -76,9 +76,41 @@ class Ladder:
             figures["seconds_exact"] += seconds
         return figures
 
+    def trajectory(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        out: FloatArray,
+        status: NDArray[np.int8],
+        mode: str,
+        conserve: bool = True,
+        mask: NDArray[np.int8] | None = None,
+    ) -> dict[str, Any]:
+        """States (B, T, S) [cm^-3] at the times [s] into out, status (B, T); mask (B, T) or None. The batch stays."""
+        figures = self._native.trajectory(
+            batch.n, batch.temperature, batch.conditions, times, out, status, mode, conserve, mask
+        )
+        if mode == "surrogate" or not (figures["failed"] or self._reference_only):
+            return figures
+        start = perf_counter()
+        left = self._left_to_scipy(status)
+        state, elapsed = batch.n.copy(), np.zeros(len(batch.n))
+        for k in np.flatnonzero(left.any(axis=0)):
+            rows = np.flatnonzero(left[:, k])
+            leg = replace(batch, n=state, dt=times[k] - elapsed, status=status[:, k], mask=None, counts=None)
+            self._advance_by_scipy(leg, rows)
+            solved, lost = rows[leg.status[rows] >= 0], rows[leg.status[rows] < 0]
+            out[solved, k], elapsed[solved] = state[solved], times[k]
+            # What lies behind a failure is out of reach.
+            behind = left[lost, k + 1 :]
+            status[lost, k + 1 :] = np.where(behind, status[lost, k, None], status[lost, k + 1 :])
+            left[lost] = False
+        seconds = perf_counter() - start
+        figures["seconds"] += seconds
+        figures["seconds_exact"] += seconds
+        return figures
+
     def _left_to_scipy(self, status: NDArray[np.int8]) -> NDArray[np.bool_]:
-        if self._surrogate_only:
-            return np.zeros(len(status), dtype=np.bool_)
         left = np.isin(status, [Status.STEP_LIMIT, Status.NON_FINITE])
         if self._reference_only:
             left |= status >= Status.EXACT_REQUESTED

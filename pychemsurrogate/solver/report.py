@@ -35,6 +35,8 @@ _PER_CELL: Final = ("steps_per_cell", "rejected_per_cell", "factorisations_per_c
 class Report:
     """Status per cell (cells,) int8, and the counts and timings of one step.
 
+    Of a trajectory: status (cells, times), and what is said of cells below is said of (cell, time) pairs.
+
     surrogate, exact, unchanged, masked, failed: cells by path (they add up to the number of cells);
     refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
     second_try, scipy: cells that needed these rungs of the ladder; repaired: cells whose input was mended;
@@ -70,7 +72,9 @@ class Report:
         cls, status: NDArray[np.int8], figures: Mapping[str, Any], counts: NDArray[np.int32] | None = None
     ) -> Report:
         """From the statuses, which tell most counts, the figures that they do not tell, and counts (cells, 3)."""
-        tally = np.bincount(status.view(np.uint8), minlength=_POSITIVE).tolist()  # negative ones come last, from 128
+        tally = np.bincount(
+            status.view(np.uint8).ravel(), minlength=_POSITIVE
+        ).tolist()  # negative ones come last, from 128
         return cls(
             status=status,
             surrogate=tally[Status.SURROGATE],
@@ -86,7 +90,7 @@ class Report:
     @property
     def cells(self) -> int:
         """Number of cells of the call."""
-        return len(self.status)
+        return self.status.size
 
     @property
     def ok(self) -> bool:

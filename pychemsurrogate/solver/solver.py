@@ -13,7 +13,18 @@ from pychemsurrogate import _native
 from pychemsurrogate.integrators import choose_kernels
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
-from pychemsurrogate.solver.arrays import FloatArray, cell_values, check_type, device_target, from_host, host_target
+from pychemsurrogate.solver.arrays import (
+    FloatArray,
+    cell_values,
+    check_device,
+    check_type,
+    device_target,
+    from_host,
+    host_result,
+    host_target,
+    host_view,
+    is_tensor,
+)
 from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.report import Report
 from pychemsurrogate.status import Status
@@ -214,6 +225,86 @@ class Solver:
         if self.device != "cpu":
             result.copy_(from_host(batch.n, self.device))
         return result, Report.of(batch.status, figures, batch.counts)
+
+    def trajectory(
+        self,
+        abundances: Any,
+        times: Any,
+        temperature: Any,
+        *,
+        mode: str | None = None,
+        conserve: bool = True,
+        out: FloatArray | None = None,
+        **conditions: Any,
+    ) -> tuple[Any, Report]:
+        """Every cell at every time, counted from the given state, as (abundances (cells, times, species), report).
+
+        abundances, temperature, conditions: as in `step`; the abundances stay as they are
+        times        (times,) ascending elapsed times in s, from 0 to 1e20, the same for all cells
+        mode         as in `load`; None: the solver's. The surrogate encodes each cell once; the exact integrator goes
+                     from time to time, and so it does for what the gate refuses
+        conserve     False (mode "surrogate" alone): what the nets say, without the projection on elements and charge
+        out          where the result goes, (cells, times, species), C order, float64, on the CPU; None allocates
+
+        report.status is (cells, times), and the report counts (cell, time) pairs. A pair that cannot be served gets the
+        given state. Raises as `step` does.
+        """
+        count = self._check_shape(abundances)
+        moments = np.array(times, dtype=np.float64)
+        if moments.ndim != 1:
+            raise ValueError(f"times have shape {moments.shape}, not (times,)")
+        mode = mode or self.mode
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
+        if self.device != "cpu":
+            check_device(abundances, "abundances", self.device)
+            abundances = abundances.cpu()
+        batch = Batch(
+            n=np.require(host_view(abundances, "abundances"), requirements="W"),
+            dt=np.empty(0),
+            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
+            conditions=self._condition_table(conditions, count),
+            status=np.zeros(count, dtype=np.int8),
+        )
+        status = np.zeros((count, len(moments)), dtype=np.int8)
+        result = host_result(out, (*status.shape, len(self.species)), batch.n)
+        if self.engine == "native" or mode == "exact":
+            figures = self._ladder.trajectory(batch, moments, result, status, mode, conserve)
+        else:
+            figures = self._torch_trajectory(batch, moments, result, status, mode, conserve)
+        if is_tensor(abundances) and out is None:
+            return from_host(result, self.device), Report.of(status, figures)
+        return result, Report.of(status, figures)
+
+    def _torch_trajectory(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        result: FloatArray,
+        status: NDArray[np.int8],
+        mode: str,
+        conserve: bool,
+    ) -> dict[str, Any]:
+        """The torch page's part of a trajectory; what it refuses, and what waits, is the host's."""
+        from pychemsurrogate.solver.step import DeviceCells, trajectory
+
+        if self.mode == "exact" and self.model.has_surrogate:
+            raise ValueError(f'the solver was loaded with mode="exact": load it with mode={mode!r}')
+        if not conserve and mode != "surrogate":
+            raise ValueError('trajectories without conservation are for mode="surrogate" alone')
+        n, dt = from_host(batch.n, self.device), np.ones(1)
+        cells = DeviceCells.of(n, dt, batch.temperature, batch.conditions, self.network.tables())
+        pairs = trajectory(cells, times, self._learned, mode=mode, conserve=conserve, repair=self.repair)
+        reasons = pairs.status.cpu().numpy()
+        waiting, served = reasons >= Status.EXACT_REQUESTED, reasons == Status.SURROGATE
+        figures = self._ladder.trajectory(batch, times, result, status, "exact", mask=waiting.astype(np.int8))
+        result[served] = pairs.n.cpu().numpy()[served]
+        status[...] = np.where(waiting & (status != Status.EXACT_REQUESTED), status, reasons)
+        for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
+            pairs.figures[key] = figures[key]
+        pairs.figures["seconds"] += figures["seconds"]
+        pairs.figures["defect_max"] = max(pairs.figures["defect_max"], figures["defect_max"])
+        return pairs.figures
 
     def _torch_step(self, n: Any, batch: Batch) -> dict[str, Any]:
         """The torch page (solver/step.py) on the tensor n, in place; the batch brings the rest and takes the status."""

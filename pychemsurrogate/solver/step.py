@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +18,7 @@ from pychemsurrogate.model_file import ModelFile, ModelFileError
 from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
-from pychemsurrogate.surrogates.multiclock import MultiClock
+from pychemsurrogate.surrogates import surrogate as surrogates
 
 Figures = dict[str, Any]
 # Advances packed cells on the host, n and status in place, and returns its figures.
@@ -32,21 +32,21 @@ _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
 class Learned:
     """A surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions."""
 
-    surrogate: MultiClock
+    surrogate: surrogates.Surrogate
     gate: Gate
     exponents: Tensor
 
     @classmethod
     def of(cls, model: ModelFile, device: str) -> Learned:
         """From a model file. Raises ModelFileError if the file holds no surrogate."""
-        model.require("surrogate/encode_w0", "gate/threshold")
+        model.require("surrogate/kind", "surrogate/encode_w0", "gate/box_names")
         network = model.network()
         tables, symmetry = network.tables(), network.symmetry
         if symmetry is None:
             raise ModelFileError(
                 f"{model.label}: its network has no density symmetry, so its surrogate cannot be served"
             )
-        surrogate = MultiClock.from_arrays(model.arrays, tables).to(device).requires_grad_(False)
+        surrogate = surrogates.from_arrays(model.arrays, tables).to(device).requires_grad_(False)
         exponents = torch.tensor([float(symmetry.exponents[name]) for name in network.conditions], device=device)
         return cls(surrogate, Gate.from_arrays(model.arrays, tables), exponents.double())
 
@@ -155,15 +155,9 @@ def step(
         moved, multiplier = surrogate.conserve(decoded.guess, x)  # elements and charge of the input
         predicted = surrogate.predict_error(z, decoded, multiplier)
 
-        verdict = torch.full_like(cells.status[rows], Status.SURROGATE)
-        if mode == "auto":
-            on_host = [tensor.cpu().numpy() for tensor in (x, n_H, dt, T, cells.conditions[rows])]
-            inside = gate.box.contains(*on_host)
-            verdict = torch.as_tensor(gate.verdict(inside, predicted.cpu().numpy()), device=rows.device)
-        unprojected = ~(_defect(moved, x, cells.composition) <= _CONSERVED)  # true for NaN
-        verdict[unprojected & (verdict == Status.SURROGATE)] = (
-            Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
-        )
+        inputs = (x, n_H, dt, T, cells.conditions[rows])
+        conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
+        verdict = _verdict(gate, mode, inputs, predicted, conserved)
         trusted = verdict == Status.SURROGATE
         figures["refused_box"] = int((verdict == Status.EXACT_BOX).sum())
         figures["refused_error"] = int((verdict == Status.EXACT_ERROR).sum())
@@ -186,6 +180,80 @@ def step(
         figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
     figures["seconds"] = perf_counter() - start
     return figures
+
+
+@dataclass
+class Pairs:
+    """What `trajectory` makes of B cells at T times: n (B, T, S) [cm^-3], 0 where not served, and status (B, T)."""
+
+    n: Tensor
+    status: Tensor
+    figures: Figures
+
+
+def trajectory(
+    cells: DeviceCells,
+    times: NDArray[np.float64],
+    learned: Learned | None,
+    *,
+    mode: str = "auto",
+    conserve: bool = True,
+    repair: str = "none",
+) -> Pairs:
+    """The learned step at many times [s] from the given states, which are encoded once. Refused pairs wait."""
+    start = perf_counter()
+    state, repaired = inspect(cells, None, repair)
+    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
+    pairs = Pairs(cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1]), cells.n.new_zeros(0), figures)
+    pairs.status = cells.status[:, None].repeat(1, len(times))
+    rows = cells.waiting
+    if learned is not None and rows.numel():
+        surrogate, gate = learned.surrogate, learned.gate
+        T, n_H = cells.temperature[rows], state[rows] @ cells.weights
+        x = state[rows] / n_H[:, None]
+        reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
+
+        scaled = surrogate.scale(x, T, reduced, n_H)
+        latent = surrogate.encode(scaled.features)
+        for k, time in enumerate(times.tolist()):
+            if time == 0.0:
+                continue
+            theta = n_H * time
+            at_time = replace(scaled, theta=theta)
+            z = surrogate.advance(latent, theta)
+            decoded = surrogate.decode(z, at_time)
+            moved, multiplier, served = decoded.guess, None, decoded.guess.isfinite().all(1)
+            predicted = None
+            if conserve:
+                moved, multiplier = surrogate.conserve(decoded.guess, x)
+                served = _defect(moved, x, cells.composition) <= _CONSERVED
+                predicted = surrogate.predict_error(z, decoded, multiplier)
+            inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
+            verdict = _verdict(gate, mode, inputs, predicted, served)
+            trusted = verdict == Status.SURROGATE
+            pairs.n[rows[trusted], k] = (moved * n_H[:, None])[trusted]
+            pairs.status[rows, k] = verdict
+            if conserve and trusted.any():
+                defect = float(_defect(decoded.guess, x, cells.composition)[trusted].max())
+                figures["defect_max"] = max(figures["defect_max"], defect)
+    if len(times) and times[0] == 0.0:
+        pairs.status[cells.status >= Status.EXACT_REQUESTED, 0] = Status.UNCHANGED
+    figures["refused_box"] = int((pairs.status == Status.EXACT_BOX).sum())
+    figures["refused_error"] = int((pairs.status == Status.EXACT_ERROR).sum())
+    figures["seconds"] = figures["seconds_surrogate"] = perf_counter() - start
+    return pairs
+
+
+def _verdict(gate: Gate, mode: str, inputs: tuple[Tensor, ...], predicted: Tensor | None, served: Tensor) -> Tensor:
+    """Status (B) of cells with the inputs of `Box.contains`; served (B): those that came through."""
+    verdict = torch.full_like(served, Status.SURROGATE, dtype=torch.int8)
+    if mode == "auto":
+        inside = gate.box.contains(*(tensor.cpu().numpy() for tensor in inputs))
+        error = None if predicted is None else predicted.cpu().numpy()
+        verdict = torch.as_tensor(gate.verdict(inside, error), device=served.device)
+    failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
+    verdict[~served & (verdict == Status.SURROGATE)] = failure
+    return verdict
 
 
 def _defect(after: Tensor, before: Tensor, composition: Tensor) -> Tensor:

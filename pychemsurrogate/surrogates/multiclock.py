@@ -9,9 +9,8 @@ The nets work in single precision; the state, P and L, phi and the projection in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pychemsurrogate.network import Network, NetworkTables
+from pychemsurrogate.surrogates.conserve import Conserving
+from pychemsurrogate.surrogates.mlp import mlp_arrays, mlp_from_arrays
 from pychemsurrogate.surrogates.rates import Rates
 
 _QSS_RANGE = (1e-20, 1e2)
 _LOSS_RANGE = (1e-40, 1e10)
 _DEPTH_RANGE = (1e-8, 1e8)  # of L theta, and with it of the decoder's input c
-# The projection, as in native/include/pcs/conserve.hpp: iterations, relative defects that end it and that are accepted,
-# the longest step in ln x, and the share of a row's diagonal below which it depends on the others.
-_NEWTON_STEPS = 20
-_CONVERGED = 1e-13
-_CONSERVED = 1e-12
-_LONGEST_STEP = 2.0
-_DEPENDENT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -65,58 +59,6 @@ class Decoded:
     guess: Tensor
 
 
-def mlp(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of the given widths with SiLU between them."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.SiLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-def mlp_arrays(net: nn.Sequential, prefix: str) -> dict[str, NDArray[Any]]:
-    """The weights of an MLP under their names in the model file: <prefix>_w0 (out, in), <prefix>_b0, ..."""
-    arrays: dict[str, NDArray[Any]] = {}
-    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
-    for i, layer in enumerate(linear):
-        arrays[f"{prefix}_w{i}"] = layer.weight.detach().cpu().numpy().astype(np.float32)
-        arrays[f"{prefix}_b{i}"] = layer.bias.detach().cpu().numpy().astype(np.float32)
-    return arrays
-
-
-def mlp_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> nn.Sequential:
-    """The MLP whose weights are stored under `prefix`; KeyError if there is none."""
-    weights = [arrays[f"{prefix}_w0"]]
-    while f"{prefix}_w{len(weights)}" in arrays:
-        weights.append(arrays[f"{prefix}_w{len(weights)}"])
-    net = mlp([weights[0].shape[1], *(w.shape[0] for w in weights)])
-    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
-    with torch.no_grad():
-        for i, (layer, weight) in enumerate(zip(linear, weights, strict=True)):
-            layer.weight.copy_(torch.as_tensor(np.array(weight)))
-            layer.bias.copy_(torch.as_tensor(np.array(arrays[f"{prefix}_b{i}"])))
-    return net
-
-
-def _solve(gram: Tensor, right: Tensor) -> Tensor:
-    """Solve gram y = right for symmetric, positive (B, Q, Q) by elimination; dependent rows get 0."""
-    size = gram.shape[-1]
-    diagonal = gram.diagonal(dim1=1, dim2=2).clone()
-    rows, values = list(gram.unbind(1)), list(right.unbind(1))
-    inverse = []
-    for q in range(size):
-        pivot = rows[q][:, q]
-        usable = pivot > _DEPENDENT * diagonal[:, q]
-        inverse.append(torch.where(usable, 1.0 / torch.where(usable, pivot, 1.0), 0.0))
-        for r in range(q + 1, size):
-            factor = rows[r][:, q] * inverse[q]
-            rows[r] = rows[r] - factor[:, None] * rows[q]
-            values[r] = values[r] - factor * values[q]
-    for q in reversed(range(size)):
-        known = sum((rows[q][:, c] * values[c] for c in range(q + 1, size)), torch.zeros_like(values[q]))
-        values[q] = (values[q] - known) * inverse[q]
-    return torch.stack(values, dim=1)
-
-
 def reduce_conditions(network: Network, conditions: NDArray[np.float64], density: NDArray[np.float64]) -> NDArray[Any]:
     """Conditions (B, C) divided by n_H (B) to the power that the network's symmetry gives, in the network's order.
 
@@ -136,7 +78,7 @@ def reduce_conditions(network: Network, conditions: NDArray[np.float64], density
     return np.asarray(conditions / density[:, None] ** exponents)
 
 
-class MultiClock(nn.Module):
+class MultiClock(Conserving):
     """The flow map; `forward` is the whole learned step, each verb a method with its name in docs/architecture.md.
 
     clock_theta (K - 1) and clock_theta0 [s cm^-3]: the exponential clocks and the log clock.
@@ -156,7 +98,7 @@ class MultiClock(nn.Module):
         x_floor: float = 1e-16,
         x_trace: float = 1e-12,
     ) -> None:
-        super().__init__()
+        super().__init__(tables)
         self.rates = Rates(tables)
         self.encoder = encoder
         self.decoder = decoder
@@ -168,7 +110,6 @@ class MultiClock(nn.Module):
         self.register_buffer("clock_theta", torch.as_tensor(np.array(clock_theta, dtype=np.float64)))
         self.register_buffer("feature_mean", torch.as_tensor(np.array(feature_mean, dtype=np.float32)))
         self.register_buffer("feature_std", torch.as_tensor(np.array(feature_std, dtype=np.float32)))
-        self.register_buffer("composition", torch.as_tensor(np.array(tables.composition)))
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
@@ -235,38 +176,6 @@ class MultiClock(nn.Module):
         filled = torch.where(u > 0.0, -torch.expm1(-u) / u.clamp(min=1e-300), 1.0)
         return scaled.x * torch.exp(-u) + scaled.production * scaled.theta[:, None] * filled
 
-    def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """guess * exp(A^T lambda) with the elements and the charge of `like`, and lambda (B, E + 1); f64.
-
-        Newton's method on A x = A like; quantities that are absent or follow from the others are left out.
-        `is_conserved` tells which cells came through.
-        """
-        target = like @ self.composition.T
-        multiplier = torch.zeros_like(target)
-        moved = guess
-        for _ in range(_NEWTON_STEPS):
-            open_cells = self.defect(moved, like) > _CONVERGED
-            if not bool(open_cells.any()):
-                break
-            gram = torch.einsum("es,bs,fs->bef", self.composition, moved, self.composition)
-            step = _solve(gram, target - moved @ self.composition.T)
-            longest = (step @ self.composition).abs().amax(dim=1)
-            # A cell that has converged stays as it is, whatever its neighbours need.
-            damping = (_LONGEST_STEP / longest.clamp(min=_LONGEST_STEP)) * open_cells
-            step = damping[:, None] * step
-            multiplier = multiplier + step
-            moved = moved * torch.exp(step @ self.composition)
-        return moved, multiplier
-
-    def defect(self, x: Tensor, like: Tensor) -> Tensor:
-        """max over elements and charge of |sum a (x - like)| / sum |a| max(x, like), per cell (B)."""
-        size = torch.maximum(x, like) @ self.composition.abs().T
-        return (((x - like) @ self.composition.T).abs() / size.clamp(min=1e-300)).amax(dim=1)
-
-    def is_conserved(self, x: Tensor, like: Tensor) -> Tensor:
-        """Which cells (B) hold the elements and charge of `like` to round-off; the others must not be accepted."""
-        return self.defect(x, like) <= _CONSERVED
-
     def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor) -> Tensor:
         """log10 of the cell's error in dex (B) f32, as the head expects it; the gate compares it with its threshold."""
         return self.head(self.head_inputs(z, decoded, multiplier))[:, 0]
@@ -293,6 +202,7 @@ class MultiClock(nn.Module):
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The surrogate under its names in the model file."""
         return {
+            "surrogate/kind": np.frombuffer(b"multiclock", dtype=np.uint8),
             "surrogate/x_floor": np.float64(self.x_floor).reshape(()),
             "surrogate/x_trace": np.float64(self.x_trace).reshape(()),
             "surrogate/latent": np.int32(self.latent).reshape(()),

@@ -20,7 +20,8 @@ from torch import Tensor
 from tqdm import trange
 
 from pychemsurrogate.network import Network
-from pychemsurrogate.surrogates.multiclock import MultiClock, mlp
+from pychemsurrogate.surrogates.mlp import mlp
+from pychemsurrogate.surrogates.multiclock import MultiClock
 from pychemsurrogate.training.prepare import prepare, step_of
 from pychemsurrogate.training.truth import Pairs
 

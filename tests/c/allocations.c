@@ -1,4 +1,4 @@
-/* A step allocates nothing after the first call of a size. SPDX-License-Identifier: BSD-3-Clause
+/* A step or trajectory allocates nothing after the first call of a size. SPDX-License-Identifier: BSD-3-Clause
  * Usage: allocations MODEL CELLS. Counts by standing in for glibc's allocator. */
 #include "cells.h"
 #include "check.h"
@@ -24,6 +24,9 @@ int main(int argc, char** argv) {
     CHECK(pcs_set_option(solver, "mode", "exact") == 0);
     CHECK(pcs_set_option(solver, "threads", "1") == 0);
     cell_file c = read_cells(argv[2]);
+    enum { times = 3 };
+    const double t[times] = {1e8, 1e9, 1e10};
+    double* const out = malloc((size_t)(c.cells * times * c.species) * sizeof *out);
     long counted[3];
     for (int call = 0; call < 3; ++call) {
         const long before = allocations;
@@ -34,6 +37,17 @@ int main(int argc, char** argv) {
     CHECK(counted[0] > 0); /* the counter works */
     CHECK(counted[1] == 0);
     CHECK(counted[2] == 0);
+    CHECK(pcs_set_option(solver, "mode", "auto") == 0); /* the gate refuses some: both paths */
+    for (int call = 0; call < 3; ++call) {
+        const long before = allocations;
+        CHECK(pcs_trajectory(solver, c.cells - call, c.n, c.species, 1, c.temperature, 1, c.condition, c.conditions, 1,
+                             times, t, out, 1, NULL, NULL) == 0);
+        counted[call] = allocations - before;
+    }
+    CHECK(counted[0] > 0);
+    CHECK(counted[1] == 0);
+    CHECK(counted[2] == 0);
+    free(out);
     pcs_close(&solver);
     free_cells(&c);
     return finish();

@@ -187,6 +187,65 @@ static void test_equilibrium_and_statistics(pcs_solver* solver) {
     CHECK_FAILS(pcs_cell_statistics(solver, "steps", 2, steps), PCS_E_ARGUMENT, "statistics was off");
 }
 
+/* Every time of a trajectory is the step to it, in every mode that takes one step; strides as in a step. */
+static void test_trajectory(const char* model) {
+    enum { times = 4, gap = 31 };
+    const double t[times] = {0, 1e10, 1e11, 2e11}, unsorted[2] = {2, 1}, T = 30, zeta = 1e-16;
+    double n[2][gap] = {{0}}, before[2][gap], out[2][times][29], value = -7;
+    int8_t status[2][times], mask[2][times] = {{1, 1, 1, 1}, {1, 1, 0, 1}};
+    pcs_solver* solver = NULL;
+    CHECK(pcs_open(model, &solver) == 0);
+    for (int cell = 0; cell < 2; ++cell) {
+        n[cell][pcs_species_index(solver, "H2")] = 5e3;
+        n[cell][pcs_species_index(solver, "C")] = 0.5;
+        n[cell][pcs_species_index(solver, "O")] = 1 + cell;
+    }
+    memcpy(before, n, sizeof n);
+    static const char* const modes[] = {"auto", "surrogate", "exact"};
+    for (int m = 0; m < 3; ++m) {
+        CHECK(pcs_set_option(solver, "mode", modes[m]) == 0);
+        CHECK(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 1, *mask, *status) == 0);
+        CHECK(memcmp(before, n, sizeof n) == 0);
+        CHECK(pcs_report(solver, "cells", &value) == 0 && value == 2 * times);
+        CHECK(pcs_report(solver, "masked", &value) == 0 && value == 1);
+        CHECK(pcs_report(solver, "unchanged", &value) == 0 && value == 2);
+        for (int cell = 0; cell < 2; ++cell)
+            for (int k = 0; k < times; ++k) {
+                double step[29], one_T = T;
+                int8_t one = 99;
+                memcpy(step, before[cell], sizeof step);
+                if (mask[cell][k])
+                    CHECK(pcs_step(solver, 1, &t[k], 0, step, 29, 1, &one_T, 0, &zeta, 0, 1, NULL, &one) == 0);
+                else
+                    one = PCS_STATUS_MASKED;
+                CHECK(status[cell][k] == one);
+                /* the integrator goes from time to time: its first one is a step */
+                if (k < 2 || one < PCS_STATUS_EXACT_REQUESTED)
+                    CHECK(memcmp(step, out[cell][k], sizeof step) == 0);
+                else
+                    CHECK(out[cell][k][pcs_species_index(solver, "CO")] > 0);
+            }
+    }
+    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 0, NULL, NULL), PCS_E_OPTION,
+                "mode surrogate alone");
+    CHECK(pcs_set_option(solver, "mode", "surrogate") == 0);
+    CHECK(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 0, NULL, NULL) == 0);
+    CHECK(pcs_report(solver, "surrogate", &value) == 0 && value == 6);
+    CHECK(pcs_trajectory(solver, 0, NULL, 0, 0, NULL, 0, NULL, 0, 0, times, t, NULL, 1, NULL, NULL) == 0);
+    CHECK(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 0, NULL, NULL, 1, NULL, NULL) == 0);
+    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, -1, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "negative");
+    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, unsorted, **out, 1, NULL, NULL),
+                PCS_E_ARGUMENT, "later than the one before");
+    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, NULL, **out, 1, NULL, NULL),
+                PCS_E_ARGUMENT, "not be null");
+    CHECK_FAILS(pcs_trajectory(solver, 2, NULL, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "not be null");
+    CHECK_FAILS(pcs_trajectory(NULL, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "open it with pcs_open");
+    pcs_close(&solver);
+}
+
 static void test_target_error(const char* model) {
     pcs_solver* solver = NULL;
     CHECK(pcs_open(model, &solver) == 0);
@@ -241,6 +300,7 @@ int main(int argc, char** argv) {
     test_step_arguments(solver);
     test_report(solver);
     test_equilibrium_and_statistics(solver);
+    test_trajectory(argv[1]);
     test_target_error(argv[1]);
     test_status_messages();
     pcs_close(&solver);

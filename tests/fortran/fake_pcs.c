@@ -55,6 +55,15 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
     (void)cond_stride, (void)mask, (void)status;
     return 0;
 }
+int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                   int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                   const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
+                   const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
+    (void)n_cells, (void)n_cm3, (void)cell_stride, (void)species_stride, (void)temperature_K, (void)temperature_stride;
+    (void)conditions, (void)cond_cell_stride, (void)cond_stride, (void)n_times, (void)times_s, (void)out_cm3;
+    (void)conserve, (void)mask, (void)status;
+    return (void)solver, 0;
+}
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
     return (void)solver, (void)key, (void)n_cells, (void)values, PCS_E_NAME;
 }

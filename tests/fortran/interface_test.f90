@@ -17,6 +17,7 @@ program interface_test
   call test_options()
   call test_step()
   call test_equilibrium()
+  call test_trajectory()
   call test_shapes()
   call test_closed(never_opened)
   call chemistry%close()
@@ -167,6 +168,30 @@ contains
     call check(stat == PCS_E_ARGUMENT .and. index(message, "tolerance") > 0, "equilibrium: tolerance")
     call chemistry%equilibrium(n(1:28, :), temperature, conditions, stat=stat, errmsg=message)
     call check(stat == PCS_E_ARGUMENT .and. index(message, "equilibrium: n") == 1, "equilibrium: shapes")
+  end subroutine
+
+  subroutine test_trajectory()
+    real(real64), allocatable :: n(:, :), one(:, :), temperature(:), conditions(:, :), states(:, :, :)
+    real(real64), parameter :: times(3) = [0.0_real64, 1.0e10_real64, 1.0e11_real64]
+    integer(int8) :: status(3, 3)
+
+    call make_cells(n, temperature, conditions)
+    one = n
+    allocate (states(size(n, 1), 3, size(n, 2)))
+    call chemistry%trajectory(n, times, temperature, conditions, states, status=status)
+    call check(all(n == one) .and. all(states(:, 1, :) == n), "trajectory: the given state stays")
+    call check(all(status(1, :) == PCS_STATUS_UNCHANGED) .and. nint(chemistry%report("cells")) == 9, "trajectory: status")
+    call chemistry%step(one, times(2), temperature, conditions)
+    call check(all(states(:, 2, :) == one), "trajectory: the first time is a step")
+    call check(states(chemistry%species_index("CO"), 3, 3) > 0, "trajectory: the second time")
+    call chemistry%trajectory(n, times(3:1:-1), temperature, conditions, states, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "later") > 0, "trajectory: times")
+    call chemistry%trajectory(n, times, temperature, conditions, states(:, 1:2, :), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "species, time, cell") > 0, "trajectory: shape of states")
+    call chemistry%trajectory(n, times, temperature, conditions, states, status=status(1:2, :), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "time, cell") > 0, "trajectory: shape of status")
+    call chemistry%trajectory(n, times, temperature, conditions, states, conserve=.false., stat=stat, errmsg=message)
+    call check(stat == PCS_E_OPTION .and. index(message, "surrogate") > 0, "trajectory: conserve")
   end subroutine
 
   subroutine test_shapes()

@@ -6,9 +6,12 @@
 
 namespace pcs::PCS_ISA {
 
-// Whether a cell lies in the trained box; x are its fractions (species * stride).
-inline bool inside_box(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
-                       int stride) {
+inline bool inside(const BoxSide& side, double value) { return value >= side.low && value <= side.high; }
+
+// Whether a cell lies between the box's sides that bound its state and its surroundings; x are its fractions (species *
+// stride).
+inline bool state_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                         int stride) {
     const auto total = [&](int quantity) {
         double sum = 0;
         for (int i = 0; i < plan.n_species; ++i) sum += plan.composition[quantity * plan.n_species + i] * x[i * stride];
@@ -21,14 +24,8 @@ inline bool inside_box(const PlanView& plan, const SurrogateView& s, const CellI
             case BoxKind::temperature:
                 value = cell.temperature_K;
                 break;
-            case BoxKind::theta:
-                value = cell.n_H * cell.dt_s;
-                break;
             case BoxKind::condition_per_density:
                 value = cell.conditions[side.index] / cell.n_H;
-                break;
-            case BoxKind::condition_times_dt:
-                value = cell.conditions[side.index] * cell.dt_s;
                 break;
             case BoxKind::element_ratio:
                 value = total(side.index) / total(side.other);
@@ -36,10 +33,34 @@ inline bool inside_box(const PlanView& plan, const SurrogateView& s, const CellI
             case BoxKind::net_charge:
                 value = __builtin_fabs(total(side.index)) / x[s.electron * stride];
                 break;
+            case BoxKind::abundance:
+                value = x[side.index * stride];
+                break;
+            case BoxKind::theta:
+            case BoxKind::condition_times_dt:
+                continue;
         }
-        if (!(value >= side.low && value <= side.high)) return false;
+        if (!inside(side, value)) return false;
     }
     return true;
+}
+
+// ... and between those that bound the time.
+inline bool time_inside(const SurrogateView& s, const CellInput& cell) {
+    for (int k = 0; k < s.n_sides; ++k) {
+        const BoxSide& side = s.sides[k];
+        if (side.kind == BoxKind::theta && !inside(side, cell.n_H * cell.dt_s)) return false;
+        if (side.kind == BoxKind::condition_times_dt && !inside(side, cell.conditions[side.index] * cell.dt_s))
+            return false;
+    }
+    return true;
+}
+
+// The verdict on a column of a tile: projected onto its elements and charge, and the predicted error, where the map
+// predicts one, below the threshold.
+inline bool trusted(const SurrogateView& s, const SurrogateSettings& settings, bool projected, const float* score,
+                    int column) {
+    return projected && (!settings.use_gate || !score || score[column] < s.threshold);
 }
 
 }  // namespace pcs::PCS_ISA

@@ -31,6 +31,15 @@ struct CellArrays {
     int32_t* counts = nullptr;  // (cells, n_cell_counts), added to; null: nobody asked
 };
 
+// What a trajectory adds to the cells: `dt_s` and `status` of CellArrays are not read then.
+struct TrajectoryArrays {
+    int64_t n_times;
+    const double* times_s;
+    double* n_cm3;   // (cells, times, species)
+    int8_t* status;  // (cells, times): from EXACT_REQUESTED on a pair waits
+    bool conserve;   // false: what the nets say, unprojected
+};
+
 // What the integrator counts for every cell on request.
 enum CellCount : int32_t { count_steps, count_rejected, count_factorisations, n_cell_counts };
 
@@ -81,6 +90,9 @@ struct Kernels {
     size_t (*surrogate_bytes)(const PlanView&, const SurrogateView&);
     void (*advance)(const PlanView&, const SurrogateView&, const CellArrays&, const CellQueue&,
                     const SurrogateSettings&, SurrogateStatistics&, const SurrogateTrace*, void* workspace);
+    size_t (*trajectory_bytes)(const PlanView&, const SurrogateView&);
+    void (*follow)(const PlanView&, const SurrogateView&, const CellArrays&, const TrajectoryArrays&, const CellQueue&,
+                   const SurrogateSettings&, SurrogateStatistics&, void* workspace);
     // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
     void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
                 void* workspace);

@@ -60,6 +60,13 @@ inline Vec32 load32(const float* p) {
 }
 inline void store(double* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
 inline void store32(float* p, Vec32 v) { __builtin_memcpy(p, &v, sizeof v); }
+// The lower (0) or upper (1) half of a vector of floats, in double precision.
+inline Vec widen(Vec32 v, int half) {
+    typedef float Half __attribute__((vector_size(4 * PCS_WIDTH)));
+    Half part;
+    __builtin_memcpy(&part, (const float*)&v + half * W, sizeof part);
+    return __builtin_convertvector(part, Vec);
+}
 template <class V>
 inline V max(V a, V b) {
     return a > b ? a : b;
@@ -126,5 +133,21 @@ inline Vec32 exp32(Vec32 x) {
     const Int32 power = ((Int32)shifted + 127) << 23;
     return p * (Vec32)power;
 }
+
+// 2^x in single precision to 2e-7 for |x| <= 126, where it saturates: 2^n times a minimax polynomial on [-1/2, 1/2].
+inline Vec32 exp2_32(Vec32 x) {
+    constexpr float shifter = 12582912.0f;
+    x = x < -126.0f ? broadcast32(-126.0f) : x;  // NaN stays NaN
+    x = x > 126.0f ? broadcast32(126.0f) : x;
+    const Vec32 shifted = x + shifter;
+    const Vec32 f = x - (shifted - shifter);
+    Vec32 p = broadcast32(1.32647204e-3f);
+    constexpr float minimax[] = {9.67151302e-3f, 5.55073378e-2f, 0.240222421f, 0.693146978f, 1.0f};
+    for (float c : minimax) p = p * f + c;
+    return (Vec32)((Int32)p + ((Int32)shifted << 23));
+}
+
+// tanh in single precision to 1.5e-7, absolute; tanh(0) = 0.
+inline Vec32 tanh32(Vec32 x) { return 1.0f - 2.0f / (1.0f + exp2_32(2.88539008f * x)); }
 
 }  // namespace pcs::PCS_ISA

@@ -28,6 +28,8 @@ struct Report {
 };
 
 enum class Mode { automatic, surrogate, exact };
+// By its name: auto, surrogate or exact. Throws Error (option).
+Mode mode_of(const std::string& name);
 
 struct Options {
     Mode mode = Mode::automatic;
@@ -53,6 +55,14 @@ struct StepRequest {
     const int8_t* mask;  // null: no mask
 };
 
+// The states at many times from one given state each. `cells`: dt_s and status are not read; n_cm3 is not changed.
+struct TrajectoryRequest {
+    CellArrays cells;
+    TrajectoryArrays trajectory;  // status: null where nobody asked
+    const int8_t* mask;           // (cells, times), 0: leave this pair alone; null: no mask
+    Mode mode;
+};
+
 // The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
 // Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
 const Kernels& kernels();
@@ -68,8 +78,9 @@ class Solver {
 
     const NetworkTables& network() const { return tables_; }
     const Options& options() const { return options_; }
-    int latent() const;    // numbers in latent space, 0 without a surrogate
-    int features() const;  // inputs of the encoder, 0 without a surrogate
+    int latent() const;           // numbers in latent space, 0 without a surrogate
+    int features() const;         // inputs of the encoder, 0 without a surrogate
+    bool predicts_error() const;  // whether the surrogate has an error head
     // Throws Error (option) that lists what is possible.
     void set_option(const std::string& key, const std::string& value);
 
@@ -84,6 +95,10 @@ class Solver {
 
     // To the state that no longer changes, by the integrator alone (dt is not read). Throws as step does.
     Report equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const;
+
+    // The state of every cell at every time, counted from the given state; the report counts (cell, time) pairs. A pair
+    // that is not served gets the given state. The integrator goes from time to time. Throws as step does.
+    Report trajectory(const TrajectoryRequest& request) const;
 
     bool has_surrogate() const { return surrogate_ != nullptr; }
     std::size_t workspace_bytes() const;  // of the integrator, for each thread
@@ -105,6 +120,12 @@ class Solver {
     void inspect(const StepRequest& request, Report& report) const;
     void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    // The two paths of a trajectory, for the pairs whose status asks for them.
+    void follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const;
+    void integrate_through(const CellArrays& cells, const TrajectoryArrays& trajectory, Report& report) const;
+    // The surrogate's work on `size` cells, shared by a team: call(thread's statistics, thread's workspace).
+    template <class Call>
+    void share(int threads, std::size_t bytes, const Call& call, Scratch& scratch, Report& report) const;
 
     NetworkTables tables_;
     Plan plan_;

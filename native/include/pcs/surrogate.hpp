@@ -12,7 +12,7 @@ namespace pcs {
 
 class Surrogate {
   public:
-    static bool in(const ModelFile& file) { return file.has("surrogate/encode_w0"); }
+    static bool in(const ModelFile& file) { return file.has("surrogate/kind") || file.has("surrogate/encode_w0"); }
 
     // Throws Error (file) where an array is missing or does not fit the others.
     Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
@@ -22,12 +22,14 @@ class Surrogate {
     const SurrogateView& view() const { return view_; }
 
   private:
-    MlpView load_mlp(const ModelFile& file, const std::string& prefix);
-    void load_box(const ModelFile& file, const NetworkTables& tables);
+    void load_multi_clock(const ModelFile& file, const NetworkTables& tables);
+    void load_latent(const ModelFile& file, const NetworkTables& tables);
+    MlpView load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last);
+    void load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
 
     std::vector<std::vector<float>> storage_;  // packed weights and biases
-    std::vector<double> clock_theta_;
-    std::vector<float> feature_mean_, feature_scale_;
+    std::vector<double> clock_theta_, mean_, scale_, middle_;
+    std::vector<float> feature_mean_, feature_scale_, directions_, octaves_;
     std::vector<BoxSide> sides_;
     SurrogateView view_{};
 };

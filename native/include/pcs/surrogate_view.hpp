@@ -13,8 +13,11 @@ struct LayerView {
     const float *weights, *bias;  // packed for the kernels, padded to whole blocks of outputs
 };
 
+enum class Activation : int32_t { none, silu, tanh };
+
 struct MlpView {
     int32_t n_layers;
+    Activation hidden, last;  // after the hidden layers, and after the last one
     LayerView layers[max_layers];
 };
 
@@ -24,25 +27,53 @@ enum class BoxKind : int32_t {
     condition_per_density,
     condition_times_dt,
     element_ratio,
-    net_charge
+    net_charge,
+    abundance
 };
 
 struct BoxSide {
     BoxKind kind;
-    int32_t index, other;  // of the condition, or of the conserved quantities whose ratio is bounded
+    int32_t index, other;  // of the condition, of the conserved quantities whose ratio is bounded, or of the species
     double low, high;
 };
 
-struct SurrogateView {
+// The multi-clock flow map.
+struct MultiClockView {
     MlpView encoder, decoder, head;
-    int32_t latent, n_clocks;                   // the log clock is the last
-    int32_t n_features, n_head_inputs, widest;  // widest: rows that any layer reads or writes, padded
-    const double* clock_theta;                  // (n_clocks - 1) [s cm^-3]
+    int32_t n_clocks, n_head_inputs;  // the log clock is the last
+    const double* clock_theta;        // (n_clocks - 1) [s cm^-3]
     double clock_theta0, x_floor, x_trace;
     const float *feature_mean, *feature_scale;  // scale: 1 / std
-    int32_t n_sides, electron;                  // plan index of e-; -1: none
+};
+
+enum class Dynamics : int32_t { polynomial, neural_ode };
+
+// The latent map of the seed paper. Its time is tau = log10(1 + theta / theta_first) / log10(t_last / t_first), 1 at
+// most. Host order of species.
+struct LatentView {
+    MlpView encoder, decoder, ode;
+    Dynamics dynamics;
+    int32_t degree;                // of the polynomial in tau
+    const float* directions;       // (degree, latent); null: they come from the encoder
+    float ode_scale;               // s of dz/dtau = s tanh(NN(z) / s)
+    int32_t ode_steps;             // Runge-Kutta steps over tau = 0..1
+    double n_floor, n_ref;         // [cm^-3]
+    double theta_first, log_span;  // n_ref t_first [s cm^-3], log10(t_last / t_first)
+    const double *mean, *scale;    // (S) of log10 n
+    const double* middle;          // (S): 10^mean / n_ref
+    const float* octaves;          // (S): scale log2(10)
+};
+
+enum class MapKind : int32_t { multi_clock, latent };
+
+struct SurrogateView {
+    MapKind kind;
+    int32_t latent, n_features, widest;  // widest: rows that any layer reads or writes, padded
+    MultiClockView multi_clock;          // the one that `kind` names is set
+    LatentView latent_map;
+    int32_t n_sides, electron;  // plan index of e-; -1: none
     const BoxSide* sides;
-    double threshold;  // on the predicted log10 of the cell's error in dex
+    double threshold;  // on the predicted log10 of the cell's error in dex, where the map predicts one
 };
 
 }  // namespace pcs

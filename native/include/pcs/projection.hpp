@@ -1,0 +1,45 @@
+// A tile's states brought to the elements and the charge of their input. SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "pcs/conserve.hpp"
+#include "pcs/tile.hpp"
+
+namespace pcs::PCS_ISA {
+
+class Projection {
+  public:
+    Projection(const PlanView& plan, Memory& memory)
+        : plan(plan), x(memory.vec(plan.n_species)), guess(memory.vec(plan.n_species)), u(memory.vec(plan.n_species)) {}
+
+    void conserve(Tile& t) {
+        for (int v = 0; v < t.used; ++v) {
+            for (int i = 0; i < t.S; ++i) x[i] = t.x[i * vectors + v], guess[i] = t.guess[i * vectors + v];
+            Vec multiplier[max_conserved];
+            const Defect defect = PCS_ISA::conserve(plan, x, guess, u, multiplier);
+            for (int i = 0; i < t.S; ++i) t.guess[i * vectors + v] = guess[i];
+            for (int q = 0; q < plan.n_conserved; ++q) t.lambda[q * vectors + v] = multiplier[q];
+            for (int l = 0; l < W; ++l) {
+                before[v * W + l] = defect.before[l];
+                done[v * W + l] = defect.after[l] <= 1e-12;
+            }
+        }
+    }
+
+    // Instead of it, for who wants what the nets say: every finite state counts as done.
+    void leave(const Tile& t) {
+        for (int v = 0; v < t.used; ++v) {
+            Vec sum = {};
+            for (int i = 0; i < t.S; ++i) sum += t.guess[i * vectors + v];
+            for (int l = 0; l < W; ++l) before[v * W + l] = 0, done[v * W + l] = sum[l] - sum[l] == 0;
+        }
+    }
+
+    double before[tile] = {};  // relative defect before the projection
+    bool done[tile] = {};      // whether it succeeded
+
+  private:
+    const PlanView& plan;
+    Vec *x, *guess, *u;  // W cells: (S)
+};
+
+}  // namespace pcs::PCS_ISA

@@ -1,0 +1,97 @@
+// A tile: the columns of cells that the learned step works on at once. SPDX-License-Identifier: BSD-3-Clause
+//
+// Rows are (row, tile): double rows as `vectors` Vec, float rows for the nets.
+#pragma once
+
+#include "pcs/cells.hpp"
+#include "pcs/mlp.hpp"
+
+namespace pcs::PCS_ISA {
+
+constexpr int vectors = tile / W;  // vectors of doubles in a tile's row
+constexpr double ln10 = 2.302585092994045684;
+
+inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
+inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }
+
+inline void store_row(float* row, int v, Vec value) {
+    for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<float>(value[l]);
+}
+
+// Hands out the pieces of one workspace; on a null workspace it only counts.
+class Memory {
+  public:
+    explicit Memory(void* base) : base_((char*)base) {}
+    Vec* vec(size_t count) {
+        Vec* piece = (Vec*)((uintptr_t)base_ + bytes_);
+        bytes_ += count * sizeof(Vec);
+        return piece;
+    }
+    float* rows(size_t count) { return (float*)vec(count * columns); }
+    size_t bytes() const { return bytes_; }
+
+  private:
+    char* base_;
+    size_t bytes_ = 0;
+};
+
+// Columns [first, last) of a tile that begin as one column of another tile.
+struct Run {
+    int first, last, source;
+};
+
+template <class T>
+inline void take_row(T* to, const T* from, const Run& run) {
+    const T value = from[run.source];
+    for (int c = run.first; c < run.last; ++c) to[c] = value;
+}
+
+// What the verbs read and write beside the map's own rows.
+struct Tile {
+    Tile(const PlanView& plan, Memory& memory)
+        : S(plan.n_species),
+          C(plan.n_conditions),
+          x(memory.vec(S * vectors)),
+          guess(memory.vec(S * vectors)),
+          lambda(memory.vec(plan.n_conserved * vectors)),
+          theta(memory.vec(vectors)),
+          n_H(memory.vec(vectors)),
+          temperature(memory.vec(vectors)),
+          conditions(memory.vec(C * vectors + 1)) {}
+
+    void set(int column, const CellInput& input, const double* fractions) {
+        for (int i = 0; i < S; ++i) ((double*)x)[i * tile + column] = fractions[i];
+        for (int c = 0; c < C; ++c) ((double*)conditions)[c * tile + column] = input.conditions[c] / input.n_H;
+        ((double*)theta)[column] = input.n_H * input.dt_s;
+        ((double*)n_H)[column] = input.n_H;
+        ((double*)temperature)[column] = input.temperature_K;
+    }
+
+    // The first `cells` columns hold cells; those that only fill the last vector repeat the first one.
+    void close(int cells) {
+        count(cells);
+        take(*this, {n_cells, used * W, 0});
+    }
+
+    void count(int cells) {
+        n_cells = cells;
+        used = (n_cells + W32 - 1) / W32 * (W32 / W);
+    }
+
+    void take(const Tile& from, const Run& run) {
+        const auto row = [&](Vec* to, const Vec* source) { take_row((double*)to, (const double*)source, run); };
+        for (int i = 0; i < S; ++i) row(x + i * vectors, from.x + i * vectors);
+        for (int c = 0; c < C; ++c) row(conditions + c * vectors, from.conditions + c * vectors);
+        row(theta, from.theta);
+        row(n_H, from.n_H);
+        row(temperature, from.temperature);
+    }
+
+    int S, C;
+    int n_cells = 0, used = 0;                    // columns with cells, and the vectors of doubles that hold them
+    Vec *x, *guess;                               // (S, tile): n / n_H before and after
+    Vec* lambda;                                  // (Q, tile): what conservation needed
+    Vec *theta, *n_H, *temperature, *conditions;  // (tile); conditions (C, tile), over n_H
+};
+
+}  // namespace pcs::PCS_ISA

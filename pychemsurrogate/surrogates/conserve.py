@@ -1,0 +1,79 @@
+"""The projection of a guess on the elements and the charge of the state that it came from, in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pychemsurrogate.network import NetworkTables
+
+# As in native/include/pcs/conserve.hpp: iterations, relative defects that end it and that are accepted, the longest
+# step in ln x, and the share of a row's diagonal below which it depends on the others.
+_NEWTON_STEPS = 20
+_CONVERGED = 1e-13
+_CONSERVED = 1e-12
+_LONGEST_STEP = 2.0
+_DEPENDENT = 1e-12
+
+
+class Conserving(nn.Module):
+    """What every learned map shares: `conserve`, and the verdict on its outcome; double precision."""
+
+    composition: Tensor
+
+    def __init__(self, tables: NetworkTables) -> None:
+        super().__init__()
+        self.register_buffer("composition", torch.as_tensor(np.array(tables.composition)))
+
+    def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """guess * exp(A^T lambda) with the elements and the charge of `like`, and lambda (B, E + 1); f64.
+
+        Newton's method on A x = A like; quantities that are absent or follow from the others are left out.
+        `is_conserved` tells which cells came through.
+        """
+        target = like @ self.composition.T
+        multiplier = torch.zeros_like(target)
+        moved = guess
+        for _ in range(_NEWTON_STEPS):
+            open_cells = self.defect(moved, like) > _CONVERGED
+            if not bool(open_cells.any()):
+                break
+            gram = torch.einsum("es,bs,fs->bef", self.composition, moved, self.composition)
+            step = _solve(gram, target - moved @ self.composition.T)
+            longest = (step @ self.composition).abs().amax(dim=1)
+            # A cell that has converged stays as it is, whatever its neighbours need.
+            damping = (_LONGEST_STEP / longest.clamp(min=_LONGEST_STEP)) * open_cells
+            step = damping[:, None] * step
+            multiplier = multiplier + step
+            moved = moved * torch.exp(step @ self.composition)
+        return moved, multiplier
+
+    def defect(self, x: Tensor, like: Tensor) -> Tensor:
+        """max over elements and charge of |sum a (x - like)| / sum |a| max(x, like), per cell (B)."""
+        size = torch.maximum(x, like) @ self.composition.abs().T
+        return (((x - like) @ self.composition.T).abs() / size.clamp(min=1e-300)).amax(dim=1)
+
+    def is_conserved(self, x: Tensor, like: Tensor) -> Tensor:
+        """Which cells (B) hold the elements and charge of `like` to round-off; the others must not be accepted."""
+        return self.defect(x, like) <= _CONSERVED
+
+
+def _solve(gram: Tensor, right: Tensor) -> Tensor:
+    """Solve gram y = right for symmetric, positive (B, Q, Q) by elimination; dependent rows get 0."""
+    size = gram.shape[-1]
+    diagonal = gram.diagonal(dim1=1, dim2=2).clone()
+    rows, values = list(gram.unbind(1)), list(right.unbind(1))
+    inverse = []
+    for q in range(size):
+        pivot = rows[q][:, q]
+        usable = pivot > _DEPENDENT * diagonal[:, q]
+        inverse.append(torch.where(usable, 1.0 / torch.where(usable, pivot, 1.0), 0.0))
+        for r in range(q + 1, size):
+            factor = rows[r][:, q] * inverse[q]
+            rows[r] = rows[r] - factor[:, None] * rows[q]
+            values[r] = values[r] - factor * values[q]
+    for q in reversed(range(size)):
+        known = sum((rows[q][:, c] * values[c] for c in range(q + 1, size)), torch.zeros_like(values[q]))
+        values[q] = (values[q] - known) * inverse[q]
+    return torch.stack(values, dim=1)

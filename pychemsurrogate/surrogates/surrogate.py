@@ -1,0 +1,51 @@
+"""What every learned map offers the step, and the one place that tells a model file's kinds apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.surrogates.latent import LatentMap
+from pychemsurrogate.surrogates.multiclock import MultiClock
+
+
+class Surrogate(Protocol):
+    """The verbs of docs/architecture.md on B cells in the symmetry-reduced form.
+
+    x (B, S) n/n_H, temperature (B) [K], conditions (B, C) over n_H, theta (B) = n_H dt [s cm^-3]. `scaled` is a
+    dataclass with the fields theta and features, `decoded` one with the field guess (B, S); what else they hold, and
+    the encoded state, is the map's own affair.
+    """
+
+    def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Any:
+        """The inputs of the encoder, and what the other verbs need of the given state."""
+
+    def encode(self, features: Tensor) -> Any:
+        """The given state in latent space, for any number of times."""
+
+    def advance(self, encoded: Any, theta: Tensor) -> Tensor:
+        """z (B, Z) after theta."""
+
+    def decode(self, z: Tensor, scaled: Any) -> Any:
+        """The state after scaled.theta, before conservation."""
+
+    def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The guess with the elements and the charge of `like`, and the multipliers (B, E + 1) that it took."""
+
+    def predict_error(self, z: Tensor, decoded: Any, multiplier: Tensor) -> Tensor | None:
+        """log10 of the cell's error in dex (B); None for a map whose box alone decides."""
+
+
+_KINDS: dict[str, type[MultiClock] | type[LatentMap]] = {"multiclock": MultiClock, "latent": LatentMap}
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock | LatentMap:
+    """The surrogate of a model file; KeyError names an array that is missing, ValueError an unknown kind."""
+    kind = arrays["surrogate/kind"].tobytes().decode()
+    if kind not in _KINDS:
+        raise ValueError(f"surrogate/kind is {kind!r}: it must be one of {', '.join(_KINDS)}")
+    return _KINDS[kind].from_arrays(arrays, tables)

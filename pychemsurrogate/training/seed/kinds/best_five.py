@@ -1,0 +1,15 @@
+"""The most accurate model of the paper's latent dimension."""
+
+from pychemsurrogate.training.seed.kind import Kind
+
+BEST_FIVE = Kind(
+    name="best_five",
+    sentence="The encoder gives a polynomial of degree 7 with z0; five latent dimensions, SiLU, no saturating output.",
+    degree=7,
+    encoded=True,
+    widths=(96, 96),
+    activation="silu",
+    output="linear",
+    per_species=True,
+    epochs=800,
+)
