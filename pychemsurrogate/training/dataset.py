@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from datetime import datetime, timezone
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from tqdm import tqdm
 
 from pychemsurrogate.network import load_network
+from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.sampling import KINDS, STARTS
 from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe, compute_unit
 
@@ -38,14 +34,7 @@ class DatasetError(ValueError):
 def provenance(recipe: Recipe) -> dict[str, Any]:
     """What made a data set: command, date, versions, network hash and the whole recipe."""
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "h5py": h5py.__version__,
-            "pychemsurrogate": version("pychemsurrogate"),
-        },
+        **made_now("h5py"),
         "network_hash": load_network(recipe.network).hash,
         "recipe": recipe.as_dict(),
     }

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import pychemsurrogate
 from pychemsurrogate.gate import Gate, calibrate, coverage
 from pychemsurrogate.gate.box import Box, box_of_ranges
 from pychemsurrogate.model_file import ModelFile
@@ -30,6 +25,7 @@ from pychemsurrogate.training.fit import (
     fit_map,
     new_surrogate,
 )
+from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.sampling import KINDS, YEAR_S
 from pychemsurrogate.training.truth import Pairs
 
@@ -100,14 +96,7 @@ def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: Fi
             for name, low, high in zip(gate.box.names, gate.box.low, gate.box.high, strict=True)
         },
         "provenance": {
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "versions": {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": torch.__version__,
-                "pychemsurrogate": pychemsurrogate.__version__,
-            },
+            **made_now("torch"),
             "recipe": recipe.as_dict(),
             "data": origin,
         },

@@ -8,9 +8,9 @@ BEST = Kind(
     degree=7,
     encoded=True,
     latent=16,
-    widths=(96, 96),
+    widths=(64, 64, 64),
     activation="silu",
     output="linear",
     per_species=True,
-    epochs=800,
+    epochs=2000,
 )

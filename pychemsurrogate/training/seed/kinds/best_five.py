@@ -7,9 +7,9 @@ BEST_FIVE = Kind(
     sentence="The encoder gives a polynomial of degree 7 with z0; five latent dimensions, SiLU, no saturating output.",
     degree=7,
     encoded=True,
-    widths=(96, 96),
+    widths=(64, 64, 64),
     activation="silu",
     output="linear",
     per_species=True,
-    epochs=800,
+    epochs=2000,
 )
