@@ -102,7 +102,7 @@ def table(model: Path, folder: Path, batch: int, repeats: int) -> list[str]:
     states = folder / "states.bin"
     np.concatenate([[len(ELAPSED)], ELAPSED, [TEMPERATURE, ZETA], n.ravel()]).tofile(states)
     lines = [
-        f"{'trajectories':>12s} {'from':7s} {'what':14s} {'median':>12s} {'least':>12s} {'outputs/s (median)':>19s}"
+        f"{'trajectories':>12s} {'from':7s} {'what':14s} {'median':>14s} {'least':>12s} {'outputs/s (median)':>19s}"
     ]
     for size, calls in ((1, 200), (batch, 1)):
         for conserve, what in ((False, "nets alone"), (True, "with projection")):
@@ -112,7 +112,7 @@ def table(model: Path, folder: Path, batch: int, repeats: int) -> list[str]:
             ):
                 rate = size * len(ELAPSED) / middle
                 lines.append(
-                    f"{size:12d} {language:7s} {what:15s}{1e6 * middle:9.1f} us {1e6 * least:9.1f} us {rate:19.3g}"
+                    f"{size:12d} {language:7s} {what:15s} {1e6 * middle:10.1f} us {1e6 * least:9.1f} us {rate:19.3g}"
                 )
     return lines
 
