@@ -4,10 +4,11 @@
 Usage: python benchmarks/seed_speed.py [--batch N] [--repeats N] [--model PATH] [--output FILE]
 
 The model has the paper's architecture (29-64-32-16-8-5, tanh, one constant slope); without --model it is trained here
-on a hundred trajectories for a fiftieth of its usual epochs, which changes nothing about the nets' work and little about the projection's. The
-whole call is timed, from densities to densities, in C (seed_speed.c) and in Python, as processor time; medians, and the
-least beside them, since a shared machine only ever adds. "nets alone" leaves out the projection on elements and charge,
-as the paper's models do. The paper's 450 us (Sulzer & Buck 2023) are of another machine: an RTX 2080 Ti, batch 1.
+on a hundred trajectories for a fiftieth of its usual epochs. That changes nothing about the nets' work, but the
+projection on elements and charge takes more iterations than behind a well trained model. The whole call is timed, from
+densities to densities, in C (seed_speed.c) and in Python, as processor time; medians, and the least beside them, since
+a shared machine only ever adds. "nets alone" leaves out the projection, as the paper's models do. The paper's 450 us
+(Sulzer & Buck 2023) are of another machine: an RTX 2080 Ti, batch 1.
 Needs gcc, g++ and torch.
 """
 
