@@ -192,24 +192,24 @@ def test_fixed_steps_agree_with_dopri5(data: SeedData) -> None:
 
 @pytest.fixture(scope="module")
 def linear(data: SeedData, tmp_path_factory: pytest.TempPathFactory) -> SeedFit:
-    """Half a minute."""
-    return fit(SeedRecipe("linear", budget=0.5), data, tmp_path_factory.mktemp("fits"))
+    """Ten seconds of one core."""
+    return fit(SeedRecipe("linear", budget=0.25), data, tmp_path_factory.mktemp("fits"))
 
 
 def test_a_short_fit_is_accurate(linear: SeedFit, data: SeedData) -> None:
-    assert rmse(linear.model, data.held_out) < 8e-3
+    assert rmse(linear.model, data.held_out) < 1.2e-2
     assert linear.history["validation"][-1] == rmse(linear.model, data.held_out)
     assert linear.history["L0"][-1] < 1e-3 * linear.history["L0"][0]
     assert linear.seconds < 60.0
 
 
 def test_a_model_file_serves_the_first_rows(linear: SeedFit, data: SeedData, tmp_path: Path) -> None:
-    pack(SeedRecipe("linear", budget=0.5), linear, data).write(tmp_path / "linear.pcs")
+    pack(SeedRecipe("linear", budget=0.25), linear, data).write(tmp_path / "linear.pcs")
     assert (tmp_path / "linear.pcs").stat().st_size < 300_000
     solver = Solver.load(tmp_path / "linear.pcs")
     n, report = solver.step(10.0 ** data.train[:, 0], TIMES[-1] - TIMES[0], TEMPERATURE, zeta=ZETA)
     assert (report.status == Status.SURROGATE).all()
-    assert np.median(np.abs(np.log10(n) - data.train[:, -1])) < 0.1
+    assert np.median(np.abs(np.log10(n) - data.train[:, -1])) < 0.2
     # A later state is none of those that the model was made for.
     _, report = solver.step(n, 1e10, TEMPERATURE, zeta=ZETA)
     assert (report.status == Status.EXACT_BOX).all()

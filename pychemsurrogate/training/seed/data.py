@@ -105,22 +105,25 @@ def trajectories_of(network: Network, initial: NDArray[np.float64]) -> NDArray[n
     """log10 n (N, 100, S) at TIMES from the initial states (N, S) [cm^-3], by the native integrator at rtol 1e-8.
 
     Some trajectories of the convention "text" (8 %) end in a limit cycle and go round it ever more often between two
-    rows: from where that takes more steps than are allowed, a trajectory is continued with a larger rtol, at most 1e-6.
+    rows: from where that takes more steps than are allowed, a trajectory is continued with rtol 1e-6.
     Raises RuntimeError if the integrator gives up on a trajectory all the same.
     """
-    ladder = [NativeRosenbrock(network, rtol=rtol, atol=1e-24, max_steps=1000) for rtol in (1e-8, 1e-7, 1e-6)]
+    tight, loose = (
+        NativeRosenbrock(network, rtol=rtol, atol=1e-24, max_steps=max_steps)
+        for rtol, max_steps in ((1e-8, 1000), (1e-6, 50_000))
+    )
     log10_n = np.empty((len(initial), len(TIMES), network.n_species))
     n, before = initial.copy(), 0.0
-    rung = np.zeros(len(n), dtype=int)
+    cycling = np.zeros(len(n), dtype=bool)
+
+    def advance(integrator: NativeRosenbrock, rows: NDArray[np.bool_], dt: float) -> NDArray[np.bool_]:
+        n[rows], status = integrator.advance(n[rows], dt, TEMPERATURE, {"zeta": ZETA})
+        return status < 0  # these still hold their input
+
     for row, after in enumerate(ELAPSED):
-        for level, integrator in enumerate(ladder):
-            here = np.flatnonzero(rung == level)
-            n[here], status = integrator.advance(n[here], after - before, TEMPERATURE, {"zeta": ZETA})
-            rung[here[status < 0]] += 1  # these still hold their input
-        if (rung == len(ladder)).any():
-            raise RuntimeError(
-                f"the integrator gave up on {int((rung == len(ladder)).sum())} trajectories at t = {after:.3g} s"
-            )
+        cycling[~cycling] = advance(tight, ~cycling, after - before)
+        if (failed := advance(loose, cycling, after - before)).any():
+            raise RuntimeError(f"the integrator gave up on {int(failed.sum())} trajectories at t = {after:.3g} s")
         log10_n[:, row] = np.log10(n)
         before = after
     return log10_n
