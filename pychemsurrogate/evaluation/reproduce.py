@@ -5,11 +5,12 @@ Data, fits, errors, times, table, pictures, in that order; what is finished lies
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import Queue
 
@@ -123,6 +124,9 @@ def _fit_one(recipe: SeedRecipe, data: Path, folder: Path, ticks: Queue[float]) 
 
     def tell(share: float, _rmse: float) -> None:
         nonlocal told
+        parent = parent_process()
+        if parent is not None and not parent.is_alive():
+            os._exit(1)  # the run was killed; the pool would catch anything milder, and go on without it
         if share - told >= 0.01:
             ticks.put(share - told)
             told = share
