@@ -11,7 +11,8 @@ namespace pcs {
 
 namespace {
 
-constexpr int lane_padding = 8;  // doubles in the widest register
+constexpr int lane_padding = 8;     // doubles in the widest register
+constexpr int large_network = 100;  // species; from here on the end of the matrix is rounded up and reordered
 
 void require(bool condition, const std::string& message) {
     if (!condition) throw std::invalid_argument("network tables: " + message);
@@ -36,15 +37,15 @@ int bodies_of(const NetworkTables& t, int reaction) {
     return static_cast<int>(std::count_if(first, first + max_reactants, [](int s) { return s >= 0; }));
 }
 
-// How many rows and columns at the end of a pattern (S, S) to treat as full: those that are, a multiple of 4; in
-// networks of a hundred species or more also sparse ones, as many as pay where a multiplication costs three times as
-// much in a sparse row as in the full block (measured).
+// How many rows and columns at the end of a pattern (S, S) to treat as full: those that are, a multiple of `lu_tile`;
+// in large networks also sparse ones, as many as pay where a multiplication costs twice as much before the full block
+// as in it (measured).
 int dense_rows(const std::vector<char>& pattern, int S) {
     int full = 0;
     for (bool whole = true; whole && full < S; full += whole)
         for (int i = S - full - 1, j = i; whole && j < S; ++j) whole = pattern[i * S + j] && pattern[j * S + i];
-    int best = full / 4 * 4;
-    if (S < 100) return best;
+    int best = full / lu_tile * lu_tile;
+    if (S < large_network) return best;
 
     std::vector<long> below(S, 0), beside(S, 0);  // entries under and right of each diagonal
     for (int i = 0; i < S; ++i)
@@ -52,10 +53,37 @@ int dense_rows(const std::vector<char>& pattern, int S) {
             if (pattern[i * S + j] && i != j) ++(j < i ? below[j] : beside[i]);
     std::vector<long> sparse(S + 1, 0);  // multiplications of the first rows
     for (int i = 0; i < S; ++i) sparse[i + 1] = sparse[i] + below[i] * beside[i];
-    const auto cost = [&](long rows) { return 3 * sparse[S - rows] + rows * rows * rows / 3; };
-    for (int rows = best; rows <= S; rows += 4)
+    const auto cost = [&](long rows) { return 2 * sparse[S - rows] + rows * rows * rows / 3; };
+    for (int rows = best; rows <= S; rows += lu_tile)
         if (cost(rows) < cost(best)) best = rows;
     return best;
+}
+
+// The species from `dense` on, in which order elimination is free, so that each `lu_tile` of them have L and U alike:
+// the fullest that is left, then whoever differs least from all in its tile so far.
+std::vector<int> tile_order(const std::vector<char>& pattern, int S, int dense) {
+    const auto difference = [&](const std::vector<char>& filled, int i) {
+        int count = 0;
+        for (int k = 0; k < dense; ++k)
+            count += (filled[k] != pattern[i * S + k]) + (filled[dense + k] != pattern[k * S + i]);
+        return count;
+    };
+    std::vector<int> order;
+    std::vector<char> done(S, 0), filled;
+    while (static_cast<int>(order.size()) < S - dense) {
+        const bool first = order.size() % lu_tile == 0;
+        if (first) filled.assign(2 * dense, 0);
+        int best = -1, best_cost = 0;
+        for (int i = dense; i < S; ++i) {
+            if (done[i]) continue;
+            const int cost = first ? -difference(filled, i) : difference(filled, i);
+            if (best < 0 || cost < best_cost) best = i, best_cost = cost;
+        }
+        done[best] = 1;
+        order.push_back(best);
+        for (int k = 0; k < dense; ++k) filled[k] |= pattern[best * S + k], filled[dense + k] |= pattern[k * S + best];
+    }
+    return order;
 }
 
 // The net stoichiometry of one reaction by host species, catalysts dropped.
@@ -116,6 +144,8 @@ Plan::Plan(const NetworkTables& tables) {
     group_reactions(tables);
     gather_rhs(tables);
     gather_jacobian();
+    gather_tiles();
+    gather_terms();
     publish();
 }
 
@@ -158,6 +188,29 @@ void Plan::order_species(const NetworkTables& tables) {
                 if (!pattern[i * S + j]) pattern[i * S + j] = 1, ++in_row[i], ++in_column[j];
     }
 
+    // The pattern, fill included, row by row in the new order.
+    std::vector<char> ordered(pattern.size());
+    for (int i = 0; i < S; ++i)
+        for (int j = 0; j < S; ++j) ordered[i * S + j] = pattern[order_[i] * S + order_[j]];
+    dense_ = S - dense_rows(ordered, S);
+    if (S >= large_network) {
+        const auto last = tile_order(ordered, S, dense_);
+        std::vector<std::int32_t> old(order_);
+        for (int i = dense_; i < S; ++i) order_[i] = old[last[i - dense_]], position_[order_[i]] = i;
+        for (int i = 0; i < S; ++i)
+            for (int j = 0; j < S; ++j) ordered[i * S + j] = pattern[order_[i] * S + order_[j]];
+    }
+    for (int i = dense_; i < S; ++i) std::fill_n(&ordered[i * S + dense_], S - dense_, 1);
+    row_begin_ = {0};
+    for (int i = 0; i < S; ++i) {
+        for (int j = 0; j < S; ++j)
+            if (ordered[i * S + j]) {
+                if (i == j) diagonal_.push_back(static_cast<std::int32_t>(column_.size()));
+                column_.push_back(j);
+            }
+        row_begin_.push_back(static_cast<std::int32_t>(column_.size()));
+    }
+
     composition_.resize(static_cast<std::size_t>(n_conserved_) * S);
     for (int q = 0; q < n_conserved_; ++q)
         for (int i = 0; i < S; ++i) composition_[q * S + i] = tables.composition[q * S + order_[i]];
@@ -169,22 +222,6 @@ void Plan::order_species(const NetworkTables& tables) {
                 holds_count_.push_back(count);
             }
         holds_.close();
-    }
-
-    // The pattern, fill included, row by row in the new order.
-    std::vector<char> ordered(pattern.size());
-    for (int i = 0; i < S; ++i)
-        for (int j = 0; j < S; ++j) ordered[i * S + j] = pattern[order_[i] * S + order_[j]];
-    dense_ = S - dense_rows(ordered, S);
-    for (int i = dense_; i < S; ++i) std::fill_n(&ordered[i * S + dense_], S - dense_, 1);
-    row_begin_ = {0};
-    for (int i = 0; i < S; ++i) {
-        for (int j = 0; j < S; ++j)
-            if (ordered[i * S + j]) {
-                if (i == j) diagonal_.push_back(static_cast<std::int32_t>(column_.size()));
-                column_.push_back(j);
-            }
-        row_begin_.push_back(static_cast<std::int32_t>(column_.size()));
     }
 }
 
@@ -304,6 +341,78 @@ void Plan::gather_jacobian() {
     }
 }
 
+// L and U beside the full block in panels of `lu_tile` rows or columns.
+void Plan::gather_tiles() {
+    const int size = n_species_ - dense_, tiles = size / lu_tile;
+    std::vector<std::vector<int>> left(tiles, std::vector<int>(dense_, -1)), upper = left;  // place of each pivot
+    const auto number = [](std::vector<int>& places) {
+        int count = 0;
+        for (int& place : places)
+            if (place == 0) place = count++;
+        return count;
+    };
+    place_ = column_;
+    for (int I = 0; I < tiles; ++I) {
+        const int first = dense_ + lu_tile * I;
+        for (std::int32_t e = row_begin_[first]; e < row_begin_[first + lu_tile]; ++e)
+            if (column_[e] < dense_) left[I][column_[e]] = 0;
+        most_left_ = std::max(most_left_, number(left[I]));
+        for (int k = 0; k < dense_; ++k) {
+            if (left[I][k] < 0) continue;
+            left_pivot_.push_back(k);
+            for (std::int32_t e = diagonal_[k] + 1; e < row_begin_[k + 1] && column_[e] < dense_; ++e)
+                update_.push_back(lu_tile * left[I][column_[e]]);
+            update_begin_.push_back(static_cast<std::int32_t>(update_.size()));
+        }
+        left_begin_.push_back(static_cast<std::int32_t>(left_pivot_.size()));
+        for (int i = first; i < first + lu_tile; ++i)
+            for (std::int32_t e = row_begin_[i]; e < row_begin_[i + 1]; ++e)
+                place_[e] = column_[e] < dense_ ? lu_tile * left[I][column_[e]] + i - first : column_[e] - dense_;
+    }
+    for (int i = 0; i < dense_; ++i)
+        for (std::int32_t e = diagonal_[i]; e < row_begin_[i + 1]; ++e)
+            if (column_[e] >= dense_) upper[(column_[e] - dense_) / lu_tile][i] = 0;
+    for (auto& places : upper) upper_begin_.push_back(upper_begin_.back() + number(places));
+    for (int i = 0; i < dense_; ++i)
+        for (std::int32_t e = diagonal_[i]; e < row_begin_[i + 1]; ++e)
+            if (const int column = column_[e] - dense_, J = column / lu_tile; column >= 0) {
+                upper_entry_.push_back(e);
+                upper_place_.push_back(lu_tile * (upper_begin_[J] + upper[J][i]) + column % lu_tile);
+            }
+    for (int I = 0; I < tiles; ++I)
+        for (int J = 0; J < tiles; ++J) {
+            for (int k = 0; k < dense_; ++k)
+                if (left[I][k] >= 0 && upper[J][k] >= 0)
+                    shared_.push_back(
+                        {static_cast<std::uint16_t>(left[I][k]), static_cast<std::uint16_t>(upper[J][k])});
+            shared_begin_.push_back(static_cast<std::int32_t>(shared_.size()));
+        }
+}
+
+// The entries of M row by row. Of those with few terms the first terms of all, then the second ones, and so on, so that
+// no addition waits for the one before.
+void Plan::gather_terms() {
+    constexpr int few = 6;
+    const auto count = [](const Rows& list, int e) { return list.begin[e + 1] - list.begin[e]; };
+    const auto is_long = [&](int e) { return count(plus_, e) + count(minus_, e) > few; };
+    const auto close = [this] { term_begin_.push_back(static_cast<std::int32_t>(terms_.size())); };
+    for (int i = 0; i < n_species_; ++i) {
+        const int end = row_begin_[i + 1], middle = i < dense_ ? end : end - (n_species_ - dense_);
+        for (const auto& [first, last] : {std::pair{row_begin_[i], middle}, {middle, end}}) {
+            for (const Rows* list : {&minus_, &plus_}) {
+                for (int level = 0; level < few; ++level)
+                    for (int e = first; e < last; ++e)
+                        if (!is_long(e) && level < count(*list, e))
+                            terms_.push_back({place_[e], list->entry[list->begin[e] + level]});
+                close();
+            }
+            for (int e = first; e < last; ++e)
+                if (is_long(e)) terms_.push_back({place_[e], e});
+            close();
+        }
+    }
+}
+
 // FNV-1a over the structure: what generated kernels depend on.
 std::uint64_t Plan::fingerprint() const {
     std::uint64_t hash = 14695981039346656037u;
@@ -362,6 +471,21 @@ void Plan::publish() {
     v.plus = plus_.entry.data();
     v.minus_begin = minus_.begin.data();
     v.minus = minus_.entry.data();
+    v.term_begin = term_begin_.data();
+    v.terms = terms_.data();
+    v.place = place_.data();
+    v.left_begin = left_begin_.data();
+    v.left_pivot = left_pivot_.data();
+    v.update_begin = update_begin_.data();
+    v.update = update_.data();
+    v.most_left = most_left_;
+    v.upper_begin = upper_begin_.data();
+    v.n_upper = upper_begin_.back();
+    v.n_upper_entries = static_cast<std::int32_t>(upper_entry_.size());
+    v.upper_entry = upper_entry_.data();
+    v.upper_place = upper_place_.data();
+    v.shared_begin = shared_begin_.data();
+    v.shared = shared_.data();
 }
 
 }  // namespace pcs

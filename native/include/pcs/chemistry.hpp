@@ -12,8 +12,9 @@ namespace pcs::PCS_ISA {
 class Tables {
   public:
     // k (rate coefficients, then room for the other partial derivatives) and rate are scratch of W lanes.
-    // row (species): scratch of the factorisation.
-    Tables(const PlanView& plan, Vec* k, Vec* rate, Vec* row) : plan_(plan), k_(k), rate_(rate), row_(row) {}
+    // scratch: of the factorisation, as long as FactorScratch says.
+    Tables(const PlanView& plan, Vec* k, Vec* rate, Vec* scratch)
+        : plan_(plan), k_(k), rate_(rate), scratch_(plan, scratch) {}
 
     // dxdt (species) at x.
     void rhs(const Vec* x, Vec* dxdt) const { pcs::PCS_ISA::rhs(plan_, k_, x, rate_, dxdt); }
@@ -27,14 +28,15 @@ class Tables {
     // M becomes the factors of I * shift - J(x).
     void factorise(const Vec* x, Vec shift, Vec* M) const {
         partials(plan_, x, k_);
-        pcs::PCS_ISA::factorise(plan_, k_, shift, M, row_);
+        pcs::PCS_ISA::factorise(plan_, k_, shift, M, scratch_);
     }
 
     void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
 
   private:
     const PlanView& plan_;
-    Vec *k_, *rate_, *row_;
+    Vec *k_, *rate_;
+    FactorScratch scratch_;
 };
 
 template <class Code>

@@ -27,6 +27,8 @@ class Plan {
     void group_reactions(const NetworkTables& tables);
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
+    void gather_terms();
+    void gather_tiles();
     std::uint64_t fingerprint() const;
     void publish();
 
@@ -42,6 +44,13 @@ class Plan {
     std::vector<std::int32_t> pair_rate_, pair_other_, triple_rate_, triple_other_;
     std::vector<std::vector<std::int32_t>> partial_of_;  // per rate: pairs (plan species, slot), flattened
     std::vector<std::int32_t> row_begin_, column_, diagonal_;
+    std::vector<std::int32_t> term_begin_{0};
+    std::vector<MatrixTerm> terms_;
+    int most_left_ = 0;
+    std::vector<std::int32_t> place_, left_begin_{0}, left_pivot_, update_begin_{0}, update_;
+    std::vector<std::int32_t> upper_begin_{0}, upper_entry_, upper_place_;
+    std::vector<std::int32_t> shared_begin_{0};
+    std::vector<SharedPivot> shared_;
     PlanView view_{};
 };
 

@@ -33,6 +33,18 @@ struct Group {
     int32_t bodies, density_power, conditions[max_conditions], begin, end;
 };
 
+constexpr int lu_tile = 4;  // rows and columns that are worked on together in the full block at the end of M
+
+// A term of a matrix row: a partial derivative to be added or subtracted.
+struct MatrixTerm {
+    int32_t place, slot;
+};
+
+// A pivot that tile rows of L and tile columns of U share: where it is in their lists of pivots.
+struct SharedPivot {
+    uint16_t left, upper;
+};
+
 struct PlanView {
     uint64_t fingerprint;  // of all that follows but the rate parameters: equal plans, equal kernels
     int32_t n_species, n_conserved, n_conditions, n_groups;
@@ -61,9 +73,24 @@ struct PlanView {
     // M = I / (gamma h) - J, stored row by row with its fill. Entry e: sum of partials[minus] - sum of partials[plus].
     int32_t n_entries;
     const int32_t *row_begin, *column;  // (S + 1), (n_entries), columns ascending
-    int32_t dense;                      // from this row and column on M is stored in full; a multiple of 4 rows
+    int32_t dense;                      // from this row and column on M is stored in full; a multiple of `lu_tile` rows
     const int32_t* diagonal;            // (S): entry of the diagonal
     const int32_t *plus_begin, *plus, *minus_begin, *minus;
+    // The same row by row, left of the full block (in a sparse row: all) and in it: terms to add, terms to subtract,
+    // and entries (as `slot`) of many terms.
+    const int32_t* term_begin;  // (S, 2, 3) + 1
+    const MatrixTerm* terms;
+    const int32_t* place;  // (n_entries): in the row spread out, panel or full block where a row is worked on
+
+    // L and U beside the full block in panels of `lu_tile` rows or columns; what is not filled in a panel is 0.
+    const int32_t *left_begin, *left_pivot;    // per tile rows: the sparse rows above that any of them needs
+    int32_t most_left;                         // ... at most so many
+    const int32_t *update_begin, *update;      // per left_pivot: places in the panel of its row's columns in order
+    const int32_t* upper_begin;                // per tile columns: the first of the sparse rows that reach into them
+    int32_t n_upper, n_upper_entries;          // all of those, and U's entries there
+    const int32_t *upper_entry, *upper_place;  // which go to these places of (pivots, lu_tile)
+    const int32_t* shared_begin;               // per tile rows and tile columns: the pivots of both
+    const SharedPivot* shared;
 };
 
 }  // namespace pcs

@@ -30,9 +30,17 @@ inline Vec gather_sum(const Vec* value, const int32_t* entry, int begin, int end
 // dx/dt = production - loss.
 inline void rhs(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate, Vec* dxdt) {
     rates(plan, k, x, rate);
-    for (int i = 0; i < plan.n_species; ++i)
-        dxdt[i] = gather_sum(rate, plan.gain, plan.gain_begin[i], plan.gain_begin[i + 1]) -
-                  gather_sum(rate, plan.loss, plan.loss_begin[i], plan.loss_begin[i + 1]);
+    for (int i = 0; i < plan.n_species; ++i) {
+        const int32_t *gain = plan.gain + plan.gain_begin[i], *loss = plan.loss + plan.loss_begin[i];
+        const int gains = plan.gain_begin[i + 1] - plan.gain_begin[i],
+                  losses = plan.loss_begin[i + 1] - plan.loss_begin[i];
+        const int both = gains < losses ? gains : losses;
+        Vec gained = {}, lost = {};
+        for (int e = 0; e < both; ++e) gained += rate[gain[e]], lost += rate[loss[e]];
+        for (int e = both; e < gains; ++e) gained += rate[gain[e]];
+        for (int e = both; e < losses; ++e) lost += rate[loss[e]];
+        dxdt[i] = gained - lost;
+    }
 }
 
 // d(rate)/dx_j. The first n_rates slots of `partial` are k itself, so that k and partial are one array.

@@ -35,9 +35,9 @@ constexpr double c[stages][stages] = {
 
 // What one thread needs; every array is W lanes wide.
 struct IntegratorWorkspace {
-    Vec *x, *x_new, *f, *row, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
-    Vec *done_x, *done_x0, *scratch;                              // cells that await projection
-    double* conditions;                                           // (W, conditions): of cells that are read
+    Vec *x, *x_new, *f, *factor, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
+    Vec *done_x, *done_x0, *scratch;                                 // cells that await projection
+    double* conditions;                                              // (W, conditions): of cells that are read
 };
 
 inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
@@ -50,7 +50,8 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     const auto doubles = [&](size_t count) { return (double*)vectors((count + W - 1) / W); };
     const size_t S = plan.n_species;
     IntegratorWorkspace space;
-    space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S), space.row = vectors(S);
+    space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S);
+    space.factor = vectors(FactorScratch::length(plan));
     for (Vec*& stage : space.K) stage = vectors(S);
     space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
     space.done_x = vectors(S), space.done_x0 = vectors(S), space.scratch = vectors(S);
@@ -128,7 +129,7 @@ class Integrator {
     }
 
     void run() {
-        const Chemistry chemistry(plan, w.k, w.rate, w.row);
+        const Chemistry chemistry(plan, w.k, w.rate, w.factor);
         for (int r = 0; r < plan.n_rates; ++r) w.k[r] = Vec{};  // of lanes that never get a cell
         for (int l = 0; l < W; ++l) vacate(l);
         refill();
