@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from pychemsurrogate.network import load_network
 from pychemsurrogate.surrogates.dynamics.neural_ode import FIXED, NeuralODE
 from pychemsurrogate.surrogates.dynamics.polynomial import Polynomial
 from pychemsurrogate.surrogates.latent import LatentModel, LatentScaling
-from pychemsurrogate.surrogates.mlp import mlp
+from pychemsurrogate.surrogates.mlp import ACTIVATIONS, mlp
 from pychemsurrogate.training.fit import CheckpointError
 from pychemsurrogate.training.seed import losses
 from pychemsurrogate.training.seed.data import N_REF, NETWORK, PUBLISHED_RANGE, TIMES, SeedData
@@ -45,6 +45,9 @@ _UNIT = 0.5 * (PUBLISHED_RANGE[1] - PUBLISHED_RANGE[0])
 # Fixed steps of the neural ODE: their error [dex], and the trajectories on which it is measured.
 _STEP_ERROR = 1e-5
 _CHECKED = 50
+# Of the least-squares problem, relative to the mean diagonal: nothing but round-off.
+_RIDGE = 1e-11
+_CHUNK = 50  # trajectories at a time
 # tanh at the neural ODE's start, as the slope over s: far from saturation.
 _ODE_START = 0.5
 
@@ -57,7 +60,7 @@ class SeedFit:
 
     history: arrays of one value an epoch: "total", "L0" to "L4" (means over the epoch's batches; NaN for a loss that
     is not part of the fit), and "validation", the RMSE on the held-out trajectories in the paper's normalised
-    logarithms. Nothing is chosen by it: the last epoch's model is the result.
+    logarithms. Nothing is chosen by it: the last epoch's model, widened where the kind says so, is the result.
     """
 
     model: LatentModel
@@ -113,12 +116,61 @@ def fit(recipe: SeedRecipe, data: SeedData, folder: str | Path, progress: Progre
             saved = process_time()
         if progress is not None:
             progress(run.epoch / kind.epochs, run.history["validation"][-1])
+    begin = process_time()
+    if kind.widening:
+        widen(model, data, kind.widening, recipe.seed)
     model.requires_grad_(False).eval()
     if isinstance(model.dynamics, NeuralODE):
         model.dynamics.solver = FIXED
         model.dynamics.steps = enough_steps(model, data)
     history = {name: np.array(values) for name, values in run.history.items()}
-    return SeedFit(model, history, before + run.seconds)
+    return SeedFit(model, history, before + run.seconds + process_time() - begin)
+
+
+def widen(model: LatentModel, data: SeedData, units: int, seed: int) -> None:
+    """Add `units` random units to the decoder's last hidden layer, in place, and solve for its output layer.
+
+    The errors of a trained net are smooth functions of what it has computed by then, and gradients are slow to remove
+    the last of them. Random functions of the second last hidden layer span them well (extreme learning machines: Huang
+    et al. 2006, Neurocomputing 70, 489), and the best output layer on top is a linear least-squares problem.
+    Raises ValueError for a decoder with a saturating output or fewer than two hidden layers.
+    """
+    layers = [layer for layer in model.decoder if isinstance(layer, nn.Linear)]
+    if model.output != "linear" or len(layers) < 3:
+        raise ValueError("only a decoder with a linear output and two hidden layers can be widened")
+    *body, last, output = layers
+    activation = ACTIVATIONS[model.activation]()
+    exact = copy.deepcopy(model).double()
+    with torch.no_grad():
+        y = exact.normalise(10.0 ** torch.as_tensor(data.train)).split(_CHUNK)
+        tau = _tau(exact)
+        # A layer and its activation each.
+        inputs = [exact.decoder[: 2 * len(body)](exact.advance(exact.encode(part[:, 0]), tau)) for part in y]
+        # Weights for inputs of mean 0 and variance 1, then folded with that scaling.
+        seen = torch.cat(inputs).flatten(0, 1)
+        random = torch.Generator().manual_seed(seed)
+        weight = torch.randn(units, last.in_features, generator=random, dtype=torch.float64) / last.in_features**0.5
+        bias = torch.randn(units, generator=random, dtype=torch.float64)
+        weight = weight / seen.std(dim=0)
+        bias = bias - weight @ seen.mean(dim=0)
+        hidden = nn.Linear(last.in_features, last.out_features + units)
+        hidden.weight.copy_(torch.cat([last.weight, weight]))
+        hidden.bias.copy_(torch.cat([last.bias, bias]))
+        wide = copy.deepcopy(hidden).double()
+        unknowns = hidden.out_features + 1
+        gram = torch.zeros(unknowns, unknowns, dtype=torch.float64)
+        right = torch.zeros(unknowns, output.out_features, dtype=torch.float64)
+        for part, truth in zip(inputs, y, strict=True):
+            active = activation(wide(part.flatten(0, 1)))
+            design = torch.cat([active, torch.ones(len(active), 1, dtype=torch.float64)], dim=1)
+            gram += design.T @ design
+            right += design.T @ truth.flatten(0, 1)
+        gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
+        solution = torch.linalg.solve(gram, right)
+        top = nn.Linear(hidden.out_features, output.out_features)
+        top.weight.copy_(solution[:-1].T)
+        top.bias.copy_(solution[-1])
+    model.decoder = nn.Sequential(*model.decoder[: 2 * len(body)], hidden, activation, top)
 
 
 def rmse(model: LatentModel, log10_n: NDArray[np.float64]) -> float:

@@ -18,7 +18,8 @@ class Kind:
     losses: "paper" (L0 to L4) | "code" (as the published code computes them) | "trajectory" (L0, and L1 of the first
     row); optimiser: "adam" | "soap"; epochs of batches of `batch` trajectories, with `rows` of their 100 rows each
     (all for "paper" and "code"); rates: learning rate at the start and at the end, by a cosine; warm_up: epochs;
-    adjoint: gradients of the neural ODE as in the paper.
+    adjoint: gradients of the neural ODE as in the paper. widening: hidden units with random weights that the decoder's
+    last hidden layer gets in the end, when its output layer is solved for by least squares (0: left as trained).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Kind:
     rates: tuple[float, float] = (1e-2, 0.0)
     warm_up: int = 10
     adjoint: bool = False
+    widening: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,4 +13,5 @@ BEST = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
+    widening=3072,
 )

@@ -12,4 +12,5 @@ BEST_FIVE = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
+    widening=448,
 )
