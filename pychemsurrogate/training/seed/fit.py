@@ -104,7 +104,9 @@ def fit(recipe: SeedRecipe, data: SeedData, folder: str | Path, progress: Progre
         _begin_as(model, first.model)
         before = first.seconds
     run = _Run(model, kind, data, recipe.seed)
-    identity = {"kind": asdict(kind), "seed": recipe.seed, "data": data.identity}
+    # Widening is done anew whenever a fit is read: what is kept does not depend on it.
+    trained = {name: value for name, value in asdict(kind).items() if name != "widening"}
+    identity = {"kind": trained, "seed": recipe.seed, "data": data.identity}
     file = Path(folder) / f"{recipe.label}-{data.convention}.pt"
     if file.exists():
         run.load(file, identity)
