@@ -126,7 +126,8 @@ def _learned_rows(
 
 
 def _densities(model: LatentModel, n: FloatArray) -> FloatArray:
-    return np.asarray(10.0 ** predict(model, n))
+    with np.errstate(over="ignore"):  # a fit of a few epochs may say more than a double holds: inf
+        return np.asarray(10.0 ** predict(model, n))
 
 
 def errors_of(model: LatentModel, data: SeedData) -> SeedMetrics:

@@ -45,9 +45,11 @@ _UNIT = 0.5 * (PUBLISHED_RANGE[1] - PUBLISHED_RANGE[0])
 # Fixed steps of the neural ODE: their error [dex], and the trajectories on which it is measured.
 _STEP_ERROR = 1e-5
 _CHECKED = 50
-# Of the least-squares problem, relative to the mean diagonal: nothing but round-off.
-_RIDGE = 1e-11
+# Of the least-squares problem, relative to the mean diagonal: keeps its weights so small that single precision gives the
+# same answers to 3e-5 dex.
+_RIDGE = 1e-9
 _CHUNK = 50  # trajectories at a time
+_ROWS_A_UNIT = 20  # at least: with fewer the solution follows the training rows alone
 # tanh at the neural ODE's start, as the slope over s: far from saturation.
 _ODE_START = 0.5
 
@@ -118,19 +120,23 @@ def fit(recipe: SeedRecipe, data: SeedData, folder: str | Path, progress: Progre
             saved = process_time()
         if progress is not None:
             progress(run.epoch / kind.epochs, run.history["validation"][-1])
-    begin = process_time()
+    seconds = before + run.seconds
     if kind.widening:
+        begin = process_time()
         widen(model, data, kind.widening, recipe.seed)
+        seconds += process_time() - begin
     model.requires_grad_(False).eval()
     if isinstance(model.dynamics, NeuralODE):
         model.dynamics.solver = FIXED
         model.dynamics.steps = enough_steps(model, data)
     history = {name: np.array(values) for name, values in run.history.items()}
-    return SeedFit(model, history, before + run.seconds + process_time() - begin)
+    return SeedFit(model, history, seconds)
 
 
 def widen(model: LatentModel, data: SeedData, units: int, seed: int) -> None:
     """Add `units` random units to the decoder's last hidden layer, in place, and solve for its output layer.
+
+    Never more than one for 20 rows of the training data.
 
     The errors of a trained net are smooth functions of what it has computed by then, and gradients are slow to remove
     the last of them. Random functions of the second last hidden layer span them well (extreme learning machines: Huang
@@ -141,6 +147,7 @@ def widen(model: LatentModel, data: SeedData, units: int, seed: int) -> None:
     if model.output != "linear" or len(layers) < 3:
         raise ValueError("only a decoder with a linear output and two hidden layers can be widened")
     *body, last, output = layers
+    units = min(units, data.train[..., 0].size // _ROWS_A_UNIT)
     activation = ACTIVATIONS[model.activation]()
     exact = copy.deepcopy(model).double()
     with torch.no_grad():

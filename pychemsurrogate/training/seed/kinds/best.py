@@ -13,5 +13,5 @@ BEST = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
-    widening=3072,
+    widening=2048,
 )

@@ -12,5 +12,5 @@ BEST_FIVE = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
-    widening=448,
+    widening=384,
 )
