@@ -37,7 +37,7 @@ from pychemsurrogate.surrogates.mlp import mlp  # noqa: E402
 from pychemsurrogate.training.fit import CheckpointError  # noqa: E402
 from pychemsurrogate.training.seed import fit as seed_fit  # noqa: E402
 from pychemsurrogate.training.seed import losses  # noqa: E402
-from pychemsurrogate.training.seed.fit import LOSS_NAMES, SeedFit, enough_steps, fit, new_model, rmse  # noqa: E402
+from pychemsurrogate.training.seed.fit import LOSS_NAMES, SeedFit, enough_steps, fit, new_model, rmse, widen  # noqa: E402
 from pychemsurrogate.training.seed.kind import SeedRecipe  # noqa: E402
 from pychemsurrogate.training.seed.kinds import KINDS  # noqa: E402
 from pychemsurrogate.training.seed.pack import pack  # noqa: E402
@@ -213,6 +213,24 @@ def test_a_model_file_serves_the_first_rows(linear: SeedFit, data: SeedData, tmp
     # A later state is none of those that the model was made for.
     _, report = solver.step(n, 1e10, TEMPERATURE, zeta=ZETA)
     assert (report.status == Status.EXACT_BOX).all()
+
+
+def test_widening_lowers_the_error_and_needs_no_new_training(
+    data: SeedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = replace(KINDS["best_five"], epochs=20, widening=0)
+    monkeypatch.setitem(KINDS, "best_five", kind)
+    plain = fit(SeedRecipe("best_five"), data, tmp_path)
+    monkeypatch.setitem(KINDS, "best_five", replace(kind, widening=100))
+    wide = fit(SeedRecipe("best_five"), data, tmp_path)
+    assert len(wide.history["total"]) == 20
+    assert [layer.out_features for layer in wide.model.decoder[::2]] == [64, 64, 164, 29]
+    for split in (data.train, data.held_out):
+        assert rmse(wide.model, split) < 0.5 * rmse(plain.model, split)
+    again = fit(SeedRecipe("best_five"), data, tmp_path)
+    assert torch.equal(again.model.decoder[-1].weight, wide.model.decoder[-1].weight)
+    with pytest.raises(ValueError, match="linear output"):
+        widen(new_model(KINDS["linear"], data, seed=1), data, 8, seed=1)
 
 
 @pytest.mark.parametrize("kind", ["linear", "linear_paper", "neural_ode"])

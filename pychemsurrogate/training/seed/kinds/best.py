@@ -4,7 +4,7 @@ from pychemsurrogate.training.seed.kind import Kind
 
 BEST = Kind(
     name="best",
-    sentence="As best_five, in a latent space of 16 dimensions.",
+    sentence="As best_five, in a latent space of 16 dimensions and with more random units.",
     degree=7,
     encoded=True,
     latent=16,
@@ -13,5 +13,5 @@ BEST = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
-    widening=3072,
+    widening=2048,
 )

@@ -4,7 +4,8 @@ from pychemsurrogate.training.seed.kind import Kind
 
 BEST_FIVE = Kind(
     name="best_five",
-    sentence="The encoder gives a polynomial of degree 7 with z0; five latent dimensions, SiLU, no saturating output.",
+    sentence="The encoder gives a polynomial of degree 7 with z0; SiLU, no saturating output, each species with its own "
+    "scale; random units widen the last hidden layer.",
     degree=7,
     encoded=True,
     widths=(64, 64, 64),
@@ -12,5 +13,5 @@ BEST_FIVE = Kind(
     output="linear",
     per_species=True,
     epochs=2000,
-    widening=448,
+    widening=384,
 )
