@@ -4,7 +4,7 @@ from pychemsurrogate.training.seed.kind import Kind
 
 BEST = Kind(
     name="best",
-    sentence="As best_five, in a latent space of 16 dimensions and with more random units.",
+    sentence="As best_five, in a latent space of 16 dimensions.",
     degree=7,
     encoded=True,
     latent=16,

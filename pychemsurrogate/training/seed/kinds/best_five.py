@@ -4,8 +4,7 @@ from pychemsurrogate.training.seed.kind import Kind
 
 BEST_FIVE = Kind(
     name="best_five",
-    sentence="The encoder gives a polynomial of degree 7 with z0; SiLU, no saturating output, each species with its own "
-    "scale; random units widen the last hidden layer.",
+    sentence="The encoder gives a polynomial of degree 7 with z0; five latent dimensions, SiLU, no saturating output.",
     degree=7,
     encoded=True,
     widths=(64, 64, 64),
