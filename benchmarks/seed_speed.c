@@ -1,8 +1,8 @@
 /* Times pcs_trajectory as a C host calls it. SPDX-License-Identifier: BSD-3-Clause
  *
- * Usage: seed_speed MODEL STATES N CONSERVE REPEATS. STATES: doubles, the times' number and the times [s], T [K],
- * zeta [1/s], then N states [cm^-3]. Prints the median and the least processor time of a call [s], and how many (cell,
- * time) pairs the surrogate served. */
+ * Usage: seed_speed MODEL STATES N CONSERVE REPEATS CALLS. STATES: doubles, the times' number and the times [s], T [K],
+ * zeta [1/s], then N states [cm^-3]. Prints the median and the least of REPEATS processor times of a call [s], each a
+ * mean over CALLS, and how many (cell, time) pairs the surrogate served. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdint.h>
 #include <stdio.h>
@@ -30,8 +30,8 @@ static double* read_doubles(FILE* file, size_t count) {
 
 int main(int argc, char** argv) {
     pcs_solver* solver = NULL;
-    if (argc != 6) return 2;
-    const long n = atol(argv[3]), repeats = atol(argv[5]);
+    if (argc != 7) return 2;
+    const long n = atol(argv[3]), repeats = atol(argv[5]), calls = atol(argv[6]);
     const int conserve = atoi(argv[4]);
     if (pcs_open(argv[1], &solver) || pcs_set_option(solver, "mode", "surrogate") ||
         pcs_set_option(solver, "threads", "1")) {
@@ -49,14 +49,15 @@ int main(int argc, char** argv) {
     double* out = malloc(species * (size_t)(n * n_times) * sizeof *out);
     double* seconds = malloc((size_t)repeats * sizeof *seconds);
     if (!out || !seconds) return 2;
-    for (long k = -1; k < repeats; ++k) { /* the first call is not counted: it reserves memory */
+    for (long k = -1; k < repeats; ++k) { /* the first calls are not counted: they reserve memory */
         const double start = processor_seconds();
-        if (pcs_trajectory(solver, n, states, (int64_t)species, 1, conditions, 0, conditions + 1, 0, 1, n_times, times,
-                           out, conserve, NULL, NULL)) {
-            fprintf(stderr, "%s\n", pcs_last_error(solver));
-            return 1;
-        }
-        if (k >= 0) seconds[k] = processor_seconds() - start;
+        for (long i = 0; i < calls; ++i)
+            if (pcs_trajectory(solver, n, states, (int64_t)species, 1, conditions, 0, conditions + 1, 0, 1, n_times,
+                               times, out, conserve, NULL, NULL)) {
+                fprintf(stderr, "%s\n", pcs_last_error(solver));
+                return 1;
+            }
+        if (k >= 0) seconds[k] = (processor_seconds() - start) / (double)calls;
     }
     double served = 0;
     pcs_report(solver, "surrogate", &served);

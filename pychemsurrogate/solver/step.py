@@ -200,8 +200,13 @@ def trajectory(
     conserve: bool = True,
     repair: str = "none",
 ) -> Pairs:
-    """The learned step at many times [s] from the given states, which are encoded once. Refused pairs wait."""
+    """The learned step at many times [s] from the given states, which are encoded once. Refused pairs wait.
+
+    Raises ValueError for times out of range or order.
+    """
     start = perf_counter()
+    if not ((times >= 0.0) & (times <= _native.limits()["longest_dt"])).all() or (np.diff(times) <= 0.0).any():
+        raise ValueError("times are elapsed seconds, at least 0, at most 1e20, each later than the one before")
     state, repaired = inspect(cells, None, repair)
     figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
     pairs = Pairs(cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1]), cells.n.new_zeros(0), figures)

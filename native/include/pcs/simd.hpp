@@ -134,11 +134,26 @@ inline Vec32 exp32(Vec32 x) {
     return p * (Vec32)power;
 }
 
+// x between -limit and limit, in one instruction a side (GCC makes two of a comparison); NaN stays NaN.
+inline Vec32 clamp32(Vec32 x, float limit) {
+    const Vec32 low = broadcast32(-limit), high = broadcast32(limit);
+#if defined(__clang__) || !defined(__SSE2__)
+    x = x < low ? low : x;
+    return x > high ? high : x;
+#elif PCS_WIDTH == 8
+    constexpr int all = -1, as_set = 4;  // every lane; the rounding mode stays
+    return __builtin_ia32_minps512_mask(high, __builtin_ia32_maxps512_mask(low, x, x, all, as_set), x, all, as_set);
+#elif PCS_WIDTH == 4
+    return __builtin_ia32_minps256(high, __builtin_ia32_maxps256(low, x));
+#else
+    return __builtin_ia32_minps(high, __builtin_ia32_maxps(low, x));
+#endif
+}
+
 // 2^x in single precision to 2e-7 for |x| <= 126, where it saturates: 2^n times a minimax polynomial on [-1/2, 1/2].
 inline Vec32 exp2_32(Vec32 x) {
     constexpr float shifter = 12582912.0f;
-    x = x < -126.0f ? broadcast32(-126.0f) : x;  // NaN stays NaN
-    x = x > 126.0f ? broadcast32(126.0f) : x;
+    x = clamp32(x, 126.0f);
     const Vec32 shifted = x + shifter;
     const Vec32 f = x - (shifted - shifter);
     Vec32 p = broadcast32(1.32647204e-3f);

@@ -25,7 +25,8 @@ class LearnedTrajectory {
           pair_map(plan, net, memory),
           projection(plan, memory),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)),
-          conditions((double*)memory.vec(tile / W * plan.n_conditions + 1)) {}
+          conditions((double*)memory.vec(tile / W * plan.n_conditions + 1)),
+          nowhere((double*)memory.vec(plan.n_species)) {}
 
     void run(const CellQueue& queue) {
         while (gather(queue)) {
@@ -105,19 +106,18 @@ class LearnedTrajectory {
         write(accepted, count);
     }
 
-    // A vector of neighbours at a time, which share the cache lines of the tile's rows.
+    // A vector of neighbours at a time, which share the cache lines of the tile's rows; what is not accepted goes
+    // nowhere.
     void write(const bool* accepted, int count) const {
         for (int v = 0; v * W < count; ++v) {
             double* n[W];
-            int size = 0, lane[W];
-            for (int l = 0; l < W && v * W + l < count; ++l)
-                if (accepted[v * W + l]) {
-                    lane[size] = l;
-                    n[size++] = trajectory.n_cm3 + row[v * W + l] * plan.n_species;
-                }
+            for (int l = 0; l < W; ++l) {
+                const int t = v * W + l;
+                n[l] = t < count && accepted[t] ? trajectory.n_cm3 + row[t] * plan.n_species : nowhere;
+            }
             for (int i = 0; i < plan.n_species; ++i) {
                 const Vec density = pairs.guess[i * vectors + v] * pairs.n_H[v];
-                for (int k = 0; k < size; ++k) n[k][plan.order[i]] = density[lane[k]];
+                for (int l = 0; l < W; ++l) n[l][plan.order[i]] = density[l];
             }
         }
     }
@@ -132,6 +132,7 @@ class LearnedTrajectory {
     Map start_map, pair_map;
     Projection projection;
     double *one_cell, *conditions;  // fractions of the cell that is read; (tile, C) as the host gives them
+    double* nowhere;                // (S)
     CellInput input[tile] = {};
     bool state_ok[tile] = {};
     int64_t cell[tile] = {}, row[tile] = {};  // of a start; of a pair: its row in the output
