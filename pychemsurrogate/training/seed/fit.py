@@ -45,8 +45,8 @@ _UNIT = 0.5 * (PUBLISHED_RANGE[1] - PUBLISHED_RANGE[0])
 # Fixed steps of the neural ODE: their error [dex], and the trajectories on which it is measured.
 _STEP_ERROR = 1e-5
 _CHECKED = 50
-# Of the least-squares problem, relative to the mean diagonal: keeps its weights so small that single precision gives the
-# same answers to 3e-5 dex.
+# Of the least-squares problem, relative to the mean diagonal: keeps its weights so small that single precision gives
+# the same answers to 3e-5 dex.
 _RIDGE = 1e-9
 _CHUNK = 50  # trajectories at a time
 _ROWS_A_UNIT = 20  # at least: with fewer the solution follows the training rows alone
