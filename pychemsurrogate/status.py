@@ -22,6 +22,8 @@ class Status(IntEnum):
     EXACT_AUDIT = 14
     EXACT_BUDGET = 15
     EXACT_ONE_STEP = 16
+    EXACT_ROUTED = 17
+    EXACT_REFRESH = 18
     EXACT_SECOND_TRY = 20
     EXACT_SCIPY = 21
     BAD_INPUT = -1
@@ -35,13 +37,15 @@ STATUS_MESSAGES: Final[dict[Status, str]] = {
     Status.SURROGATE: "advanced by the surrogate",
     Status.UNCHANGED: "unchanged: dt is 0, or the change is below tolerance",
     Status.MASKED: "masked: the host asked to leave this cell alone",
-    Status.EXACT_REQUESTED: "exact integrator: requested by the mode, or the model file holds no surrogate",
+    Status.EXACT_REQUESTED: "exact integrator: requested by the mode, or the model file holds no surrogate that is calibrated for the target error",
     Status.EXACT_BOX: "exact integrator: outside the surrogate's trained box",
     Status.EXACT_DISTANCE: "exact integrator: too far from the training states",
     Status.EXACT_ERROR: "exact integrator: the predicted error of the surrogate is above its threshold",
     Status.EXACT_AUDIT: "exact integrator: audited",
     Status.EXACT_BUDGET: "exact integrator: the cell's error budget is spent",
     Status.EXACT_ONE_STEP: "exact integrator: one Rosenbrock step met the tolerance",
+    Status.EXACT_ROUTED: "exact integrator: expected to cost less here than the surrogate",
+    Status.EXACT_REFRESH: "exact integrator: one of the cells that exact_every takes from the surrogate",
     Status.EXACT_SECOND_TRY: "exact integrator: solved by a second or third try (tighter tolerance, more steps)",
     Status.EXACT_SCIPY: "exact integrator: solved by scipy BDF",
     Status.BAD_INPUT: "failed, input unchanged: an abundance, temperature, condition or dt is negative, NaN or infinite; mend the cell, or set repair=floor for small negatives",

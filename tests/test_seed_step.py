@@ -69,12 +69,12 @@ NAMES = (*KINDS, "silu")
 @pytest.mark.parametrize("name", NAMES)
 def test_native_and_torch_agree_after_every_verb(name: str, paths: dict[str, Path], cells: Cells) -> None:
     torch = pytest.importorskip("torch")
-    from pychemsurrogate.solver.step import Learned
+    from pychemsurrogate.surrogates import surrogate as surrogates
 
     model = ModelFile.read(paths[name])
     temperature = np.full(COUNT, TEMPERATURE)
     trace = _native.Solver.open(str(paths[name])).trace(cells.n, cells.dt, temperature, cells.zeta[:, None])
-    surrogate = Learned.of(model, "cpu").surrogate
+    surrogate = surrogates.from_arrays(model.arrays, model.network().tables())
     density = cells.n @ model.network().tables().scale_weights
     x, theta = torch.tensor(cells.n / density[:, None]), torch.tensor(density * cells.dt)
     conditions = torch.tensor(cells.zeta[:, None] / density[:, None])
@@ -331,7 +331,7 @@ def test_a_model_that_contradicts_itself_is_refused(
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        ({"gate/threshold": np.float64(-1.0)}, "no error head"),
+        ({"gate/thresholds": np.full((1, 1), -1.0)}, "no error head"),
         ({"surrogate/head_w0": np.zeros((1, 3), np.float32)}, "no error head"),
         ({"gate/box_names": text("T\ntheta")}, "differ in length"),
         ({"gate/box_names": text("abundance/XYZ"), "gate/box_min": np.zeros(1), "gate/box_max": np.ones(1)}, "XYZ"),

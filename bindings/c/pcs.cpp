@@ -173,12 +173,31 @@ int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt
              int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
              const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
              int8_t* status) {
+    return pcs_step_budget(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_K,
+                           temperature_stride, conditions, cond_cell_stride, cond_stride, nullptr, 0, mask, status);
+}
+
+int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
+                    int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
+                    const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* error_dex,
+                    int64_t error_stride, const int8_t* mask, int8_t* status) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
     return guarded([&] {
         this_thread().report = solver->solver.step(
             {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
-              cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver->solver, n_cells)},
+              cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver->solver, n_cells),
+              nullptr, error_dex, error_stride},
              mask});
+        return 0;
+    });
+}
+
+int pcs_costs(const pcs_solver* solver, double* costs_us) {
+    if (!solver) return fail(PCS_E_ARGUMENT, closed);
+    if (!costs_us) return fail(PCS_E_ARGUMENT, "pcs_costs: the result pointer is null");
+    return guarded([&] {
+        const pcs::Costs costs = solver->solver.costs();
+        costs_us[0] = costs.cell, costs_us[1] = costs.step, costs_us[2] = costs.eviction, costs_us[3] = costs.learned;
         return 0;
     });
 }

@@ -54,10 +54,18 @@ PCS_API void pcs_close(pcs_solver** solver);
  * - mode: auto, surrogate or exact: which path serves a cell (default auto; exact without a surrogate)
  * - integrator: native or host; host: cells of the exact path keep their input and a status of 10 or above, for the
  *   host to solve (default native)
- * - rtol: relative tolerance of the exact integrator (default 1e-2)
+ * - target_error_dex: of 100 cells one may err by more in its worst species (1e-6 to 1; default 0.1 in mode auto). It
+ *   picks rtol and atol unless these are given (mode exact takes either), and the gate's thresholds; below what the
+ *   model is calibrated for, all cells are exact
+ * - rtol: relative tolerance of the exact integrator (default 1e-2 in mode exact)
  * - atol: its absolute tolerance, in n / n_H (default 1e-15)
- * - target_error_dex: picks rtol and atol, and excludes them: of 100 cells one may err by more in its worst species
- *   (1e-6 to 1)
+ * - error_budget_dex: what a cell of pcs_step_budget may carry (default: the target error)
+ * - exact_every: without such a budget one of so many cells takes the exact path, chosen by the bits of its own input;
+ *   0: none (default 100)
+ * - audit: share of the trusted cells that are solved exactly and compared; bins of conditions in which too many are
+ *   wrong are tightened, then closed (default 0.001)
+ * - costs: measure, or four numbers of microseconds (cell,step,eviction,learned) as pcs_costs tells them: then the
+ *   choice of path, hence every bit, is the same on all machines (default measure: at the first step)
  * - max_steps: steps per cell before status -2 (default 2000)
  * - threads: number of threads, 0: OpenMP's own choice (default 0)
  * - repair: none, floor, electrons or floor,electrons (default none)
@@ -98,6 +106,15 @@ PCS_API int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, in
                      const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
                      int8_t* status);
 
+/* The same for a host that keeps, for every cell, the error that it carries: error_dex[cell * error_stride] [dex], 0 at
+ * first, in and out. A trusted cell adds its predicted error to what is left of the former one; a cell whose budget
+ * (option error_budget_dex) would be spent is solved exactly. NULL: as pcs_step. Advect it like an abundance. */
+PCS_API int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
+                            int64_t cell_stride, int64_t species_stride, double* temperature_K,
+                            int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
+                            int64_t cond_stride, double* error_dex, int64_t error_stride, const int8_t* mask,
+                            int8_t* status);
+
 /* Bring every cell to the equilibrium that it would reach in time, in place: the state in which no species above atol
  * changes by more than `tolerance` (1e-10 to 0.1, 1e-4 is usual) of itself over `duration_s` (1e17 s is usual). The
  * exact integrator does it, whatever the mode, in at most 30 rounds of that duration. A cell that still changes keeps
@@ -123,9 +140,14 @@ PCS_API int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_
  * that call's number of cells. */
 PCS_API int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values);
 
+/* What a cell costs on this machine, one thread [us], into costs_us[4]: a cell that is integrated, without its steps; a
+ * step; a cell that the integrator begins and hands to the surrogate; the surrogate. The option's numbers, or what was
+ * measured (now, unless a step did already). PCS_E_OPTION for a model without a router. */
+PCS_API int pcs_costs(const pcs_solver* solver, double* costs_us);
+
 /* A figure of the calling thread's last step on any handle, by name:
- *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, second_try, failed, repaired,
- *   steps, rejected_steps, seconds, seconds_surrogate, seconds_exact, defect_max */
+ *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, refused_budget, routed, audited,
+ *   violations, bins_tightened, bins_closed, second_try, failed, repaired, steps, rejected_steps, seconds, seconds_surrogate, seconds_exact, defect_max */
 PCS_API int pcs_report(const pcs_solver* solver, const char* key, double* value);
 
 /* What the calling thread's last failed call says; "" if none failed. NULL asks for the last failed pcs_open.

@@ -61,6 +61,7 @@ module pychemsurrogate
     procedure :: equilibrium => solver_equilibrium
     procedure :: trajectory => solver_trajectory
     procedure :: report => solver_report
+    procedure :: costs => solver_costs
     procedure :: cell_statistics => solver_cell_statistics
     procedure :: last_error => solver_last_error
     generic   :: assignment(=) => refuse_copy
@@ -143,15 +144,22 @@ module pychemsurrogate
       real(c_double), intent(out) :: value
       integer(c_int) :: code
     end function
-    function pcs_step(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_k, &
-                      temperature_stride, conditions, cond_cell_stride, cond_stride, mask, status) bind(c) result(code)
+    function pcs_step_budget(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_k, &
+                             temperature_stride, conditions, cond_cell_stride, cond_stride, error_dex, error_stride, &
+                             mask, status) bind(c) result(code)
       import :: c_double, c_int, c_int64_t, c_ptr
       type(c_ptr), value :: solver
       integer(c_int64_t), value :: n_cells, dt_stride, cell_stride, species_stride, temperature_stride
-      integer(c_int64_t), value :: cond_cell_stride, cond_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride, error_stride
       real(c_double), intent(in) :: dt_s(*), conditions(*)
       real(c_double), intent(inout) :: n_cm3(*), temperature_k(*)
-      type(c_ptr), value :: mask, status   ! null: not given
+      type(c_ptr), value :: error_dex, mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_costs(solver, costs_us) bind(c) result(code)
+      import :: c_double, c_int, c_ptr
+      type(c_ptr), value :: solver
+      real(c_double), intent(out) :: costs_us(*)
       integer(c_int) :: code
     end function
     function pcs_equilibrium(solver, n_cells, tolerance, duration_s, n_cm3, cell_stride, species_stride, temperature_k, &
@@ -380,8 +388,10 @@ contains
   !   conditions(condition, cell)           in, in the order of condition_index
   !   mask(cell)                            0: leave this cell alone; absent: all cells are advanced
   !   status(cell)                          PCS_STATUS_... of each cell
+  !   error_dex(cell)              [dex]    in, out: the error that each cell carries, 0 at first; a cell whose budget
+  !                                         (option error_budget_dex) would be spent is solved exactly
   ! Errors: PCS_E_ARGUMENT for a solver that is not open and for extents that do not agree; nothing is changed then.
-  subroutine step_one_dt(self, n, dt, temperature, conditions, mask, status, stat, errmsg)
+  subroutine step_one_dt(self, n, dt, temperature, conditions, mask, status, stat, errmsg, error_dex)
     class(chem_solver), intent(in) :: self
     real(c_double), intent(inout), contiguous :: n(:, :)
     real(c_double), intent(in) :: dt
@@ -391,11 +401,12 @@ contains
     integer(c_int8_t), intent(inout), contiguous, optional :: status(:)
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
-    call advance(self, n, [dt], 0_c_int64_t, temperature, conditions, mask, status, stat, errmsg)
+    real(c_double), intent(inout), contiguous, optional :: error_dex(:)
+    call advance(self, n, [dt], 0_c_int64_t, temperature, conditions, mask, status, stat, errmsg, error_dex)
   end subroutine
 
   ! The same with a dt for each cell: dt(cell) [s].
-  subroutine step_dt_per_cell(self, n, dt, temperature, conditions, mask, status, stat, errmsg)
+  subroutine step_dt_per_cell(self, n, dt, temperature, conditions, mask, status, stat, errmsg, error_dex)
     class(chem_solver), intent(in) :: self
     real(c_double), intent(inout), contiguous :: n(:, :)
     real(c_double), intent(in), contiguous :: dt(:)
@@ -405,10 +416,11 @@ contains
     integer(c_int8_t), intent(inout), contiguous, optional :: status(:)
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
-    call advance(self, n, dt, 1_c_int64_t, temperature, conditions, mask, status, stat, errmsg)
+    real(c_double), intent(inout), contiguous, optional :: error_dex(:)
+    call advance(self, n, dt, 1_c_int64_t, temperature, conditions, mask, status, stat, errmsg, error_dex)
   end subroutine
 
-  subroutine advance(self, n, dt, dt_stride, temperature, conditions, mask, status, stat, errmsg)
+  subroutine advance(self, n, dt, dt_stride, temperature, conditions, mask, status, stat, errmsg, error_dex)
     class(chem_solver), intent(in) :: self
     real(c_double), intent(inout), contiguous :: n(:, :), temperature(:)
     real(c_double), intent(in), contiguous :: dt(:), conditions(:, :)
@@ -417,7 +429,8 @@ contains
     integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
-    type(c_ptr) :: mask_address, status_address
+    real(c_double), intent(inout), contiguous, optional, target :: error_dex(:)
+    type(c_ptr) :: mask_address, status_address, error_address
     integer(c_int64_t) :: cells
     integer(c_int) :: code
     character(:), allocatable :: complaint
@@ -427,6 +440,10 @@ contains
     if (dt_stride /= 0 .and. size(dt) /= size(n, 2) .and. complaint == "") then
       complaint = "step: the extent of dt is " // decimal(size(dt)) // ", it must be " // decimal(size(n, 2))
     end if
+    if (present(error_dex) .and. complaint == "") then
+      if (size(error_dex) /= size(n, 2)) complaint = "step: the extent of error_dex is " // &
+                                                     decimal(size(error_dex)) // ", it must be " // decimal(size(n, 2))
+    end if
     if (complaint /= "") then
       call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
       return
@@ -434,9 +451,13 @@ contains
 
     cells = size(n, 2, kind=c_int64_t)
     call addresses(cells, mask, status, mask_address, status_address)
-    code = pcs_step(self%handle, cells, dt, dt_stride, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
-                    temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
-                    mask_address, status_address)
+    error_address = c_null_ptr
+    if (present(error_dex)) then
+      if (size(error_dex) > 0) error_address = c_loc(error_dex)
+    end if
+    code = pcs_step_budget(self%handle, cells, dt, dt_stride, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
+                           temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
+                           error_address, 1_c_int64_t, mask_address, status_address)
     call settle_library(self, code, stat, errmsg)
   end subroutine
 
@@ -580,6 +601,23 @@ contains
     if (.not. opened(self, "report", stat, errmsg)) return
     code = pcs_report(self%handle, trim(key) // c_null_char, value)
     if (code /= 0) value = 0
+    call settle_library(self, code, stat, errmsg)
+  end function
+
+  ! What a cell costs on this machine [us]: a cell that is integrated, without its steps; a step; a cell that the
+  ! integrator begins and hands to the surrogate; the surrogate. Errors: PCS_E_OPTION for a model without a router (the
+  ! values are then 0).
+  function solver_costs(self, stat, errmsg) result(costs_us)
+    class(chem_solver), intent(in) :: self
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    real(c_double) :: costs_us(4)
+    integer(c_int) :: code
+
+    costs_us = 0
+    if (.not. opened(self, "costs", stat, errmsg)) return
+    code = pcs_costs(self%handle, costs_us)
+    if (code /= 0) costs_us = 0
     call settle_library(self, code, stat, errmsg)
   end function
 

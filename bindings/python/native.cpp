@@ -63,7 +63,8 @@ PerCell per_cell(const F64& a, py::ssize_t cells, const char* what) {
 
 // The host's arrays, checked; valid as long as they are. dt: null for a call that reads none.
 pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, const F64& temperature,
-                            const F64& conditions, I8& status, std::optional<I8>& mask, std::optional<I32>& counts) {
+                            const F64& conditions, I8& status, std::optional<I8>& mask, std::optional<I32>& counts,
+                            std::optional<F64>* estimates = nullptr, std::optional<F64>* error_dex = nullptr) {
     const auto cells = n.ndim() == 2 ? n.shape(0) : -1;
     if (cells < 0 || n.shape(1) != solver.network().n_species()) throw py::value_error("n must be (cells, species)");
     if (status.ndim() != 1 || status.shape(0) != cells || (cells > 1 && stride(status, 0) != 1))
@@ -76,11 +77,20 @@ pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, co
     if (counts && (counts->ndim() != 2 || counts->shape(0) != cells || counts->shape(1) != pcs::n_cell_counts ||
                    !(counts->flags() & py::array::c_style)))
         throw py::value_error("counts must be contiguous with one row a cell");
+    if (estimates && *estimates &&
+        ((*estimates)->ndim() != 2 || (*estimates)->shape(0) != cells || (*estimates)->shape(1) != 2 ||
+         !((*estimates)->flags() & py::array::c_style)))
+        throw py::value_error("estimates must be contiguous with one row a cell");
+    if (error_dex && *error_dex && ((*error_dex)->ndim() != 1 || (*error_dex)->shape(0) != cells))
+        throw py::value_error("error_dex must hold one value a cell");
     const PerCell time = dt ? per_cell(*dt, cells, "dt") : PerCell{nullptr, 0},
                   T = per_cell(temperature, cells, "temperature");
     return {{cells, n.mutable_data(), stride(n, 0), stride(n, 1), T.data, T.cell_stride, conditions.data(),
              conditions.shape(0) == 1 ? 0 : stride(conditions, 0), stride(conditions, 1), time.data, time.cell_stride,
-             status.mutable_data(), 0, -1, counts ? counts->mutable_data() : nullptr},
+             status.mutable_data(), 0, -1, counts ? counts->mutable_data() : nullptr,
+             estimates && *estimates ? (*estimates)->mutable_data() : nullptr,
+             error_dex && *error_dex ? (*error_dex)->mutable_data() : nullptr,
+             error_dex && *error_dex ? stride(**error_dex, 0) : 0},
             mask ? mask->data() : nullptr};
 }
 
@@ -93,12 +103,14 @@ py::dict to_dict(const pcs::Report& report) {
 }
 
 py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 conditions, I8 status,
-              std::optional<I8> mask, std::optional<I32> counts) {
-    const pcs::StepRequest request = request_of(solver, n, &dt, temperature, conditions, status, mask, counts);
+              std::optional<I8> mask, std::optional<I32> counts, std::optional<F64> estimates,
+              std::optional<F64> error_dex, bool exact) {
+    const pcs::StepRequest request =
+        request_of(solver, n, &dt, temperature, conditions, status, mask, counts, &estimates, &error_dex);
     pcs::Report report;
     {
         py::gil_scoped_release release;
-        report = solver.step(request);
+        report = solver.step(request, exact);
     }
     return to_dict(report);
 }
@@ -168,7 +180,7 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
           guess = array(S), conserved = array(S), lambda = array(Q), score = array(1);
     const pcs::SurrogateTrace to{features.mutable_data(), latent0.mutable_data(),   latent.mutable_data(),
                                  guess.mutable_data(),    conserved.mutable_data(), lambda.mutable_data(),
-                                 score.mutable_data()};
+                                 score.mutable_data(),    nullptr};
     solver.trace(
         {cells, copy.data(), S, 1, temperature.data(), 1, conditions.data(), C, 1, dt.data(), 1, status.data(), 0, -1},
         to);
@@ -181,6 +193,29 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     result["lambda"] = lambda;
     if (solver.predicts_error()) result["score"] = score;
     return result;
+}
+
+std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> audit_table(const pcs::Solver& solver) {
+    std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> rows;
+    for (const pcs::AuditBin& bin : solver.audit_table())
+        rows.emplace_back(bin.threshold, bin.audited, bin.violations, bin.alarms);
+    return rows;
+}
+
+std::pair<int, int> merge_audit(const pcs::Solver& solver, const std::vector<std::int32_t>& bins,
+                                const std::vector<bool>& violated) {
+    std::vector<pcs::Audited> cells;
+    for (std::size_t k = 0; k < bins.size(); ++k) cells.push_back({bins[k], violated.at(k)});
+    const pcs::AuditVerdict verdict = solver.merge_audit(cells);
+    return {verdict.tightened, verdict.closed};
+}
+
+py::dict options(const pcs::Solver& solver) {
+    const pcs::Options& o = solver.options();
+    return py::dict(py::arg("rtol") = o.rtol, py::arg("atol") = o.atol,
+                    py::arg("target_error_dex") = o.target_error_dex,
+                    py::arg("error_budget_dex") = o.error_budget_dex, py::arg("audit") = o.audit,
+                    py::arg("exact_every") = o.exact_every);
 }
 
 }  // namespace
@@ -206,9 +241,22 @@ PYBIND11_MODULE(_native, m) {
         .def("set_option", &pcs::Solver::set_option, py::arg("key"), py::arg("value"))
         .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
-             py::arg("counts").noconvert() = py::none(),
+             py::arg("counts").noconvert() = py::none(), py::arg("estimates").noconvert() = py::none(),
+             py::arg("error_dex").noconvert() = py::none(), py::arg("exact") = false,
              "Advance n (cells, species) [cm^-3] in place; fill status (cells,), add to counts (cells, 3) if given "
-             "(steps, rejected steps, factorisations) and return the report.")
+             "(steps, rejected steps, factorisations), fill estimates (cells, 2) if given (the integrator's change and "
+             "rate, of cells that it began), carry error_dex (cells,) on if given, and return the report. exact: as in "
+             "mode exact.")
+        .def("costs",
+             [](const pcs::Solver& s) {
+                 const pcs::Costs c = s.costs();
+                 return py::dict(py::arg("cell") = c.cell, py::arg("step") = c.step, py::arg("eviction") = c.eviction,
+                                 py::arg("learned") = c.learned);
+             })
+        .def("audit_table", &audit_table, "(threshold, audited, violations, alarms) of every bin.")
+        .def("merge_audit", &merge_audit, py::arg("bins"), py::arg("violated"),
+             "Count audited cells of another engine; returns how many bins were tightened and closed.")
+        .def("options", &options, "The options in use that follow from others.")
         .def("equilibrium", &equilibrium, py::arg("n").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("tolerance"),
              py::arg("duration"), py::arg("mask").noconvert() = py::none(), py::arg("counts").noconvert() = py::none(),
@@ -249,6 +297,13 @@ PYBIND11_MODULE(_native, m) {
 #undef PCS_LIMIT
         return result;
     });
+    m.def(
+        "tolerances",
+        [](double target) {
+            const pcs::Tolerances t = pcs::tolerances_for(target);
+            return std::pair(t.rtol, t.atol);
+        },
+        py::arg("target_error_dex"), "(rtol, atol) that a target error picks for the exact integrator.");
     m.def("status_message", &pcs::status_message, py::arg("status"));
     m.def("object_flags", &pcs::object_flags, py::arg("isa"), "The compiler's flags for compiled kernels.");
     m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");

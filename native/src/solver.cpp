@@ -45,16 +45,18 @@ constexpr std::int64_t most_steps = 1'000'000'000;
 constexpr Try tries[] = {{1, 1, 1}, {0.1, 0.1, 10}, {1e-3, 1e-6, 100}};
 
 // What a tolerance means: 99th percentile over cells of the worst species' error (n/n_H > 1e-12), largest of three
-// seeds, with atol as in `atol_beside`. Measured by `benchmarks/error_table.py --cells 2048`. Looser tolerances than
-// the first are not safe on stressed cells.
+// seeds, with atol as in `atol_beside`. Measured by `benchmarks/error_table.py --cells 2048`. The first is the loosest:
+// rtol 0.1 saves next to nothing and leaves single cells that err by orders of magnitude.
 struct MeasuredError {
     double rtol, dex;
 };
-constexpr MeasuredError measured_errors[] = {{2e-2, 9.1e-3}, {1e-2, 4.3e-3}, {5e-3, 1.8e-3}, {2e-3, 7.6e-4},
+constexpr MeasuredError measured_errors[] = {{3e-2, 1.4e-2}, {2e-2, 9.1e-3}, {1e-2, 4.3e-3}, {5e-3, 1.8e-3}, {2e-3, 7.6e-4},
                                              {1e-3, 3.8e-4}, {3e-4, 1.2e-4}, {1e-4, 4.7e-5}, {3e-5, 1.5e-5},
                                              {1e-5, 5.5e-6}, {3e-6, 1.7e-6}, {1e-6, 5.5e-7}};
 constexpr double seed_margin = 1.5;  // other cells than the measured ones
-constexpr double smallest_target_dex = 1e-6, largest_target_dex = 1;
+constexpr double smallest_target_dex = 1e-6, largest_target_dex = 1, default_target_dex = 0.1;
+constexpr double default_rtol = 1e-2, default_atol = 1e-15;
+constexpr double skip_share = 0.01;  // of the target: a change that is no change
 
 // The rtol whose measured error is the target over the margin, log-log between the rows.
 double rtol_for(double target_dex) {
@@ -117,7 +119,8 @@ void run_team(int threads, const Work& work) {
 }
 
 const char* const both_set =
-    "target_error_dex picks rtol and atol: set it or them, not both (open the solver anew to choose again)";
+    "target_error_dex picks rtol and atol: in mode exact set it or them, not both (open the solver anew to choose "
+    "again)";
 
 double to_number(const std::string& key, const std::string& value, double low, double high) {
     // "0.01" whatever the host's locale writes.
@@ -131,6 +134,25 @@ double to_number(const std::string& key, const std::string& value, double low, d
     message << "option " << key << " is '" << value << "': it must be a number between " << low << " and " << high;
     throw Error(ErrorCode::option, message.str());
 }
+
+// "cell,step,eviction,learned" [us].
+Costs to_costs(const std::string& value) {
+    double numbers[4];
+    std::size_t begin = 0;
+    for (int k = 0; k < 4; ++k) {
+        const std::size_t end = k < 3 ? value.find(',', begin) : value.size();
+        if (end == value.npos)
+            throw Error(ErrorCode::option, "option costs is '" + value +
+                                               "': it must be measure, or four numbers of microseconds: cell, step, "
+                                               "eviction, learned");
+        numbers[k] = to_number("costs", value.substr(begin, end - begin), 0, 1e9);
+        begin = end + 1;
+    }
+    return {numbers[0], numbers[1], numbers[2], numbers[3]};
+}
+
+// A cell that no path has served yet, once the router has had its say.
+bool waits(std::int8_t status) { return status >= status_EXACT_REQUESTED && status != status_EXACT_ROUTED; }
 
 using Choices = std::initializer_list<std::pair<const char*, int>>;
 int choose(const std::string& key, const std::string& value, const Choices& choices) {
@@ -169,6 +191,11 @@ struct Solver::Scratch {
     std::vector<Buffer> workspaces;
     std::vector<std::int64_t> cells;
     std::vector<std::int8_t> status;
+    std::vector<double> thresholds;
+    std::vector<std::int64_t> audited;                            // cells
+    std::vector<double> audited_n, audited_columns, audited_bin;  // what the surrogate says of them; T, dt, conditions
+    std::vector<std::int8_t> audited_status;
+    std::vector<Audited> found;
     std::vector<IntegratorStatistics> integrator;
     std::vector<SurrogateStatistics> surrogate;
 
@@ -199,50 +226,87 @@ Solver::Solver(NetworkTables tables) : tables_(std::move(tables)), plan_(tables_
 Solver::Solver(const ModelFile& file) : Solver(file.network()) {
     if (!Surrogate::in(file)) return;
     surrogate_ = std::make_unique<Surrogate>(file, tables_, plan_);
-    options_.mode = Mode::automatic;
+    Options options;
+    options.mode = Mode::automatic;
+    adopt(options);
 }
 Solver::~Solver() = default;
 
+Tolerances tolerances_for(double target_dex) {
+    const double rtol = rtol_for(target_dex);
+    return {rtol, atol_beside(rtol)};
+}
+
+void Solver::adopt(Options options) {
+    const Calibration* gate = surrogate_ ? surrogate_->calibration() : nullptr;
+    if (options.mode == Mode::exact && options.given_target_dex && (options.given_rtol || options.given_atol))
+        throw Error(ErrorCode::option, both_set);
+    options.target_error_dex = options.given_target_dex.value_or(gate ? default_target_dex : 0);
+    const bool by_target = options.given_target_dex || (gate && options.mode == Mode::automatic);
+    Tolerances tolerances{default_rtol, default_atol};
+    if (by_target && !options.given_rtol) tolerances = tolerances_for(options.target_error_dex);
+    options.rtol = options.given_rtol.value_or(tolerances.rtol);
+    options.atol = options.given_atol.value_or(tolerances.atol);
+    options.error_budget_dex = options.given_budget_dex.value_or(options.target_error_dex);
+
+    const int target = gate && options.target_error_dex > 0 ? gate->serving(options.target_error_dex) : -1;
+    if (target != target_) {
+        if (target >= 0)
+            audit_.reset(&gate->thresholds[static_cast<std::size_t>(target) * gate->bins], gate->bins, gate->alpha);
+        else
+            audit_.reset(nullptr, 0, 0);
+        target_ = target;
+    }
+    options_ = options;
+    const std::lock_guard guard(routing_lock_);
+    costs_ = options.given_costs;
+    sent_.clear();
+}
+
 void Solver::set_option(const std::string& key, const std::string& value) {
     const auto one_of = [&](const Choices& choices) { return choose(key, value, choices); };
+    const auto number = [&](double low, double high) { return to_number(key, value, low, high); };
+    Options next = options_;
     if (key == "mode") {
-        const Mode mode = mode_of(value);
-        if (mode == Mode::surrogate && !surrogate_)
+        next.mode = mode_of(value);
+        if (next.mode == Mode::surrogate && !surrogate_)
             throw Error(
                 ErrorCode::option,
                 "mode surrogate needs a model with a surrogate; this one holds a network alone: use mode exact");
-        options_.mode = mode;
     } else if (key == "integrator") {
-        options_.host_integrates = one_of({{"native", 0}, {"host", 1}});
+        next.host_integrates = one_of({{"native", 0}, {"host", 1}});
     } else if (key == "kernels") {
         const int choice = one_of({{"auto", 0}, {"tables", 1}, {"compiled", 2}});
         const PlanView& plan = plan_.view();
         const bool wanted = choice == 2 && !integrator_kernels(plan).has_code(plan);
         object_ = wanted ? &load_object(plan, object_path(plan, kernels().name)) : nullptr;
-        options_.tables_only = choice == 1;
-    } else if (key == "rtol" || key == "atol") {
-        const double number = key == "rtol" ? to_number(key, value, 1e-12, 0.1) : to_number(key, value, 1e-30, 1e-3);
-        if (options_.target_error_dex > 0) throw Error(ErrorCode::option, both_set);
-        (key == "rtol" ? options_.rtol : options_.atol) = number;
-        options_.tolerances_set = true;
+        next.tables_only = choice == 1;
+    } else if (key == "rtol") {
+        next.given_rtol = number(1e-12, 0.1);
+    } else if (key == "atol") {
+        next.given_atol = number(1e-30, 1e-3);
     } else if (key == "target_error_dex") {
-        const double target = to_number(key, value, smallest_target_dex, largest_target_dex);
-        if (options_.tolerances_set) throw Error(ErrorCode::option, both_set);
-        options_.target_error_dex = target;
-        options_.rtol = rtol_for(target);
-        options_.atol = atol_beside(options_.rtol);
+        next.given_target_dex = number(smallest_target_dex, largest_target_dex);
+    } else if (key == "error_budget_dex") {
+        next.given_budget_dex = number(0, 100);
+    } else if (key == "exact_every") {
+        next.exact_every = static_cast<std::int64_t>(number(0, 1e15));
+    } else if (key == "audit") {
+        next.audit = number(0, 1);
+    } else if (key == "costs") {
+        next.given_costs = value == "measure" ? std::nullopt : std::optional(to_costs(value));
     } else if (key == "max_steps") {
-        options_.max_steps = static_cast<int>(to_number(key, value, 1, 1e9));
+        next.max_steps = static_cast<int>(number(1, 1e9));
     } else if (key == "threads") {
-        options_.threads = static_cast<int>(to_number(key, value, 0, 4096));
+        next.threads = static_cast<int>(number(0, 4096));
     } else if (key == "statistics") {
-        options_.statistics = one_of({{"off", 0}, {"on", 1}});
+        next.statistics = one_of({{"off", 0}, {"on", 1}});
     } else if (key == "repair") {
-        options_.repair = one_of({{"none", repair_none},
-                                  {"floor", repair_floor},
-                                  {"electrons", repair_electrons},
-                                  {"floor,electrons", repair_floor | repair_electrons}});
-        if ((options_.repair & repair_electrons) && electron_ < 0)
+        next.repair = one_of({{"none", repair_none},
+                              {"floor", repair_floor},
+                              {"electrons", repair_electrons},
+                              {"floor,electrons", repair_floor | repair_electrons}});
+        if ((next.repair & repair_electrons) && electron_ < 0)
             throw Error(ErrorCode::option, "repair=electrons needs a species e- in the network");
     } else if (key == "species") {
         std::string mine;
@@ -254,14 +318,26 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     } else {
         throw Error(ErrorCode::option, "unknown option '" + key +
                                            "': the options are mode, integrator, rtol, atol, target_error_dex, "
-                                           "max_steps, threads, repair, kernels, statistics, species");
+                                           "error_budget_dex, exact_every, audit, costs, max_steps, threads, repair, "
+                                           "kernels, statistics, species");
     }
+    adopt(next);
 }
 
-void Solver::use_object(const std::string& path) { object_ = &load_object(plan_.view(), path); }
+void Solver::use_object(const std::string& path) {
+    object_ = &load_object(plan_.view(), path);
+    adopt(options_);  // other kernels, other costs
+}
 
-Report Solver::step(const StepRequest& request) const {
-    return run(request, surrogate_ && options_.mode != Mode::exact, !options_.host_integrates);
+Report Solver::step(const StepRequest& request, bool exact) const {
+    const bool learned = learns(options_.mode) && !exact;
+    return run(request, learned, !options_.host_integrates && !(learned && options_.mode == Mode::surrogate));
+}
+
+// Whether a mode asks the surrogate: one that the gate could trust for the target error.
+bool Solver::learns(Mode mode) const {
+    if (mode == Mode::surrogate) return true;
+    return mode == Mode::automatic && surrogate_ && (target_ >= 0 || !surrogate_->calibration());
 }
 
 Report Solver::run(const StepRequest& request, bool learned, bool native_exact) const {
@@ -281,14 +357,21 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
     Report report;
     report.cells = cells.n_cells;
     inspect(call, report);  // bad input, masked and dt = 0 have their status now, all others status_EXACT_REQUESTED
-    if (learned) advance(cells, mine, report);
+    if (learned) {
+        if (native_exact && options_.mode == Mode::automatic && surrogate_->router()) route(cells, mine, report);
+        advance(cells, mine, report);
+        remember_audited(cells, mine);
+    }
     if (native_exact) integrate(cells, mine, report);
+    if (learned) compare_audited(cells, mine, report);
+    if (cells.error_dex) contract_errors(cells);
 
     for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
         const int status = cells.status[cell];
         report.failed += status < 0;
         report.exact += status >= status_EXACT_REQUESTED;
         report.second_try += status == status_EXACT_SECOND_TRY;
+        report.routed += status == status_EXACT_ROUTED;
     }
     report.seconds = seconds_since(start);
     return report;
@@ -305,6 +388,7 @@ void Solver::check(const StepRequest& request) const {
     require(c.conditions || tables_.conditions.empty(),
             "the network has conditions (such as zeta), but their array is null");
     require(c.species_stride != 0 || tables_.n_species() == 1, "the species stride of the abundances is 0");
+    require(!c.error_dex || c.error_stride != 0 || c.n_cells == 1, "the error stride is 0: all cells would share one");
     require(c.cell_stride != 0 || c.n_cells == 1, "the cell stride of the abundances is 0: all cells would be one");
 }
 
@@ -333,6 +417,10 @@ void Solver::inspect(const StepRequest& request, Report& report) const {
             const double kept = std::max(value, 0.0);
             n_H += tables_.scale_weights[i] * kept;
             if (i != electron_) ions += charge[i] * kept, size += std::abs(charge[i]) * kept;
+        }
+        if (c.error_dex) {
+            const double carried = c.error_dex[cell * c.error_stride];
+            good &= carried >= 0 && carried < infinity;
         }
         for (int k = 0; k < tables_.n_conditions(); ++k) {
             const double value = c.conditions[cell * c.condition_cell_stride + k * c.condition_stride];
@@ -373,17 +461,128 @@ void Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mi
         report.surrogate += s.accepted;
         report.refused_box += s.refused_box;
         report.refused_error += s.refused_error;
+        report.refused_budget += s.refused_budget;
+        report.audited += s.audited;
         report.defect_max = std::max(report.defect_max, s.worst_defect);
     }
     report.seconds_surrogate = seconds_since(start);
+}
+
+// Which bins of the router are sent to the surrogate, from the costs.
+const std::vector<std::uint8_t>& Solver::sent() const {
+    const std::lock_guard guard(routing_lock_);
+    if (!costs_) costs_ = measure_costs();
+    if (sent_.empty()) sent_ = sent_bins(*surrogate_->router(), target_, *costs_);
+    return sent_;
+}
+
+Costs Solver::costs() const {
+    if (!surrogate_ || !surrogate_->router() || target_ < 0)
+        throw Error(ErrorCode::option, "this model has no router for the target error, so nothing is weighed");
+    sent();
+    const std::lock_guard guard(routing_lock_);
+    return *costs_;
+}
+
+// A few milliseconds on the calling thread, on the model's sample cells, with buffers of its own; each time is the
+// least of several.
+Costs Solver::measure_costs() const {
+    const RouterTable& table = *surrogate_->router();
+    const PlanView& plan = plan_.view();
+    const SurrogateView& net = surrogate_->view();
+    const Kernels& exact = integrating();
+    const std::int64_t S = tables_.n_species(), C = tables_.n_conditions(), cells = table.samples();
+    constexpr int repeats = 5;
+    std::vector<double> n;
+    std::vector<std::int8_t> status(cells);
+    std::vector<std::int32_t> counts(cells * n_cell_counts, 0);
+    Buffer buffer;
+    void* const workspace =
+        buffer.reserve(std::max(exact.integrator_bytes(plan), kernels().surrogate_bytes(plan, net)));
+    CellArrays arrays{cells, nullptr, S, 1, table.temperature.data(), 1, table.conditions.data(), C, 1,
+                      table.dt.data(), 1, status.data(), repair_none, electron_};
+    const auto microseconds = [&](const std::vector<std::int64_t>& list, const auto& work) {
+        double least = std::numeric_limits<double>::infinity();
+        for (int k = 0; k < repeats; ++k) {
+            n = table.n;
+            arrays.n_cm3 = n.data();
+            std::int64_t next = 0;
+            const auto start = Clock::now();
+            work(CellQueue{list.data(), static_cast<std::int64_t>(list.size()), &next});
+            least = std::min(least, seconds_since(start));
+        }
+        return 1e6 * least;
+    };
+    const auto integrate_them = [&](const IntegratorSettings& settings) {
+        return [&, settings](const CellQueue& queue) {
+            IntegratorStatistics statistics{};
+            exact.integrate(plan, arrays, queue, settings, statistics, workspace);
+        };
+    };
+    std::vector<std::int64_t> all(cells);
+    for (std::int64_t cell = 0; cell < cells; ++cell) all[cell] = cell;
+    // Cell and step from two equations: the easy half of the cells, and the hard one.
+    const IntegratorSettings settings = integrator_settings();
+    arrays.counts = counts.data();
+    microseconds(all, integrate_them(settings));
+    arrays.counts = nullptr;
+    const auto steps = [&](std::int64_t cell) { return counts[cell * n_cell_counts + count_steps]; };
+    std::stable_sort(all.begin(), all.end(), [&](auto a, auto b) { return steps(a) < steps(b); });
+    double size[2], taken[2], time[2];
+    for (int half = 0; half < 2; ++half) {
+        const std::vector<std::int64_t> part(all.begin() + half * (cells / 2),
+                                             half ? all.end() : all.begin() + cells / 2);
+        size[half] = static_cast<double>(part.size());
+        taken[half] = 0;
+        for (const std::int64_t cell : part) taken[half] += static_cast<double>(steps(cell)) / repeats;
+        time[half] = microseconds(part, integrate_them(settings));
+    }
+    Costs costs;
+    const double more_steps = taken[1] / size[1] - taken[0] / size[0];
+    costs.step = more_steps > 0 ? std::max((time[1] / size[1] - time[0] / size[0]) / more_steps, 0.0)
+                                : (time[0] + time[1]) / (taken[0] + taken[1]);
+    costs.cell = std::max((time[0] - taken[0] * costs.step) / size[0], 0.0);
+    const std::uint8_t every = 1;
+    const RouterView to_surrogate{0, 0, nullptr, nullptr, &every};
+    IntegratorSettings evicting = settings;
+    evicting.router = &to_surrogate;
+    costs.eviction = microseconds(all, integrate_them(evicting)) / static_cast<double>(cells);
+    const std::vector<double> open(surrogate_->bins(), std::numeric_limits<double>::infinity());
+    const SurrogateSettings accepting{1, open.data(), 0, 0, 0};
+    costs.learned = microseconds(all, [&](const CellQueue& queue) {
+                        SurrogateStatistics statistics{};
+                        kernels().advance(plan, net, arrays, queue, accepting, statistics, nullptr, workspace);
+                    }) / static_cast<double>(cells);
+    return costs;
+}
+
+void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const auto start = Clock::now();
+    const RouterTable& table = *surrogate_->router();
+    const RouterView router{static_cast<std::int32_t>(table.change.size()), static_cast<std::int32_t>(table.rate.size()),
+                            table.change.data(), table.rate.data(), sent().data()};
+    IntegratorSettings settings = integrator_settings();
+    settings.router = &router;
+    settings.success = status_EXACT_ROUTED;
+    settings.skip_dex = skip_share * options_.target_error_dex;
+    const std::int64_t size = mine.collect(cells, waits);
+    if (size > 0) integrate_list(cells, settings, size, mine, report);
+    report.seconds_exact += seconds_since(start);
 }
 
 // The cells that still wait go through the surrogate and its gate; refused ones get the status that says why.
 void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{options_.mode == Mode::automatic};
-    const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
+    SurrogateSettings settings{options_.mode == Mode::automatic, nullptr, options_.error_budget_dex, 0, 0};
+    if (options_.mode == Mode::automatic && surrogate_->calibration()) {
+        audit_.thresholds(mine.thresholds);
+        settings.thresholds = mine.thresholds.data();
+        if (!cells.error_dex && options_.exact_every > 0)
+            settings.exact_share = 1.0 / static_cast<double>(options_.exact_every);
+        if (!options_.host_integrates) settings.audit_share = options_.audit;
+    }
+    const std::int64_t size = mine.collect(cells, waits);
     if (size == 0) return;
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
@@ -393,12 +592,94 @@ void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) con
     share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net), call, mine, report);
 }
 
+// The learned step once more on packed copies, for what it says and for the bins: such cells are few.
+void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
+    mine.audited.clear();
+    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell)
+        if (cells.status[cell] == status_EXACT_AUDIT) mine.audited.push_back(cell);
+    const std::size_t count = mine.audited.size(), S = tables_.n_species(), C = tables_.n_conditions();
+    if (count == 0) return;
+    mine.audited_n.resize(count * S);
+    mine.audited_columns.resize(count * (C + 2));
+    mine.audited_bin.resize(count);
+    mine.audited_status.resize(count);
+    for (std::size_t k = 0; k < count; ++k) {
+        const std::int64_t cell = mine.audited[k];
+        for (std::size_t i = 0; i < S; ++i)
+            mine.audited_n[k * S + i] = cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
+        double* const column = &mine.audited_columns[k * (C + 2)];
+        column[0] = cells.temperature_K[cell * cells.temperature_stride];
+        column[1] = cells.dt_s[cell * cells.dt_stride];
+        for (std::size_t c = 0; c < C; ++c)
+            column[2 + c] = cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride];
+    }
+    const std::int64_t stride = static_cast<std::int64_t>(C + 2);
+    const double* const columns = mine.audited_columns.data();
+    const CellArrays packed{static_cast<std::int64_t>(count), mine.audited_n.data(), static_cast<std::int64_t>(S), 1,
+                            columns, stride, columns + 2, stride, 1, columns + 1, stride, mine.audited_status.data(),
+                            cells.repair, cells.electron};
+    SurrogateTrace trace{};
+    trace.bin = mine.audited_bin.data();
+    std::int64_t next = 0;
+    const PlanView& plan = plan_.view();
+    const SurrogateView& net = surrogate_->view();
+    const std::size_t bytes = kernels().surrogate_bytes(plan, net);
+    mine.reserve(1, bytes);
+    SurrogateStatistics statistics{};
+    kernels().advance(plan, net, packed, {nullptr, packed.n_cells, &next}, {}, statistics, &trace,
+                      mine.workspaces[0].reserve(bytes));
+}
+
+void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const std::size_t S = tables_.n_species();
+    mine.found.clear();
+    for (std::size_t k = 0; k < mine.audited.size(); ++k) {
+        const std::int64_t cell = mine.audited[k];
+        if (cells.status[cell] < 0) continue;  // not solved: nothing to compare with
+        const Calibration& gate = *surrogate_->calibration();
+        const double* const exact = cells.n_cm3 + cell * cells.cell_stride;
+        double n_H = 0, worst = 0;
+        for (std::size_t i = 0; i < S; ++i) n_H += tables_.scale_weights[i] * exact[i * cells.species_stride];
+        for (std::size_t i = 0; i < S; ++i) {
+            const double truth = exact[i * cells.species_stride];
+            if (truth > gate.x_min * n_H)
+                worst = std::max(worst, gate.weights[i] * std::abs(std::log10(mine.audited_n[k * S + i] / truth)));
+        }
+        mine.found.push_back({static_cast<std::int32_t>(mine.audited_bin[k]), worst > options_.target_error_dex});
+        report.violations += mine.found.back().violated;
+    }
+    if (mine.found.empty()) return;
+    const AuditVerdict verdict = audit_.merge(mine.found);
+    report.bins_tightened += verdict.tightened;
+    report.bins_closed += verdict.closed;
+}
+
+// What remains of the carried errors where the chemistry itself was solved; the surrogate's cells have theirs already.
+void Solver::contract_errors(const CellArrays& cells) const {
+    if (!surrogate_ || !surrogate_->view().budget.kappa) return;
+    const BudgetView& budget = surrogate_->view().budget;
+    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
+        if (cells.status[cell] < status_EXACT_REQUESTED) continue;
+        double n_H = 0;
+        for (int i = 0; i < tables_.n_species(); ++i)
+            n_H += tables_.scale_weights[i] * cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
+        const double theta = n_H * cells.dt_s[cell * cells.dt_stride];
+        const double* const end = budget.edges + budget.n_edges;
+        cells.error_dex[cell * cells.error_stride] *=
+            budget.kappa[std::upper_bound(budget.edges, end, theta) - budget.edges];
+    }
+}
+
 // The same for (cell, time) pairs; `cells` has the statuses of the cells themselves.
 void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const {
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{mode == Mode::automatic};
+    SurrogateSettings settings{mode == Mode::automatic, nullptr, 0, 0, 0};
+    if (surrogate_->calibration()) {
+        audit_.thresholds(mine.thresholds);
+        settings.thresholds = mine.thresholds.data();
+    }
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -410,47 +691,55 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
     share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net), call, mine, report);
 }
 
+IntegratorSettings Solver::integrator_settings() const {
+    return {options_.rtol, options_.atol, first_step, small_change, options_.max_steps, options_.tables_only, false, 0,
+            nullptr, 0, options_.error_budget_dex};
+}
+
+void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,
+                            Scratch& mine, Report& report) const {
+    const PlanView& plan = plan_.view();
+    const Kernels& integrating = this->integrating();
+    const int threads = team_size(options_.threads, size);
+    const std::size_t bytes = integrating.integrator_bytes(plan);
+    mine.integrator.assign(threads, {});
+    mine.reserve(threads, bytes);
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    run_team(threads, [&](int t) {
+        integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
+    });
+    for (const IntegratorStatistics& s : mine.integrator) {
+        report.unchanged += s.skipped;
+        report.steps += s.steps;
+        report.rejected_steps += s.rejected;
+        report.defect_max = std::max(report.defect_max, s.worst_defect);
+    }
+}
+
 // The cells whose status asks for the exact path: all of them, then those that failed again with tighter settings.
 void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
-    const PlanView& plan = plan_.view();
-    const Kernels& integrating = this->integrating();
-    IntegratorSettings settings{options_.rtol,      options_.atol,        first_step, small_change,
-                                options_.max_steps, options_.tables_only, false,      0};
+    IntegratorSettings settings = integrator_settings();
     for (const Try& factor : tries) {
         const bool again = factor.steps > 1;
         const std::int64_t size = mine.collect(cells, [again](int8_t status) {
-            return again ? status == status_STEP_LIMIT || status == status_NON_FINITE
-                         : status >= status_EXACT_REQUESTED;
+            return again ? status == status_STEP_LIMIT || status == status_NON_FINITE : waits(status);
         });
-        if (size == 0) break;
-        std::int64_t next = 0;
+        if (size == 0) continue;
         if (again) {
-            settings = {
-                std::max(factor.rtol * options_.rtol, 1e-12),
-                factor.atol * options_.atol,
-                cautious * first_step,
-                0,
-                static_cast<std::int32_t>(std::min(std::int64_t{factor.steps} * options_.max_steps, most_steps)),
-                options_.tables_only,
-                &factor == std::end(tries) - 1,
-                status_EXACT_SECOND_TRY};
+            settings.rtol = std::max(factor.rtol * options_.rtol, 1e-12);
+            settings.atol = factor.atol * options_.atol;
+            settings.first_step = cautious * first_step;
+            settings.small_change = 0;
+            settings.max_steps =
+                static_cast<std::int32_t>(std::min(std::int64_t{factor.steps} * options_.max_steps, most_steps));
+            settings.drop_unresolved_ions = &factor == std::end(tries) - 1;
+            settings.success = status_EXACT_SECOND_TRY;
         }
-        const int threads = team_size(options_.threads, size);
-        const std::size_t bytes = integrating.integrator_bytes(plan);
-        mine.integrator.assign(threads, {});
-        mine.reserve(threads, bytes);
-        const CellQueue queue{mine.cells.data(), size, &next};
-        run_team(threads, [&](int t) {
-            integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
-        });
-        for (const IntegratorStatistics& s : mine.integrator) {
-            report.steps += s.steps;
-            report.rejected_steps += s.rejected;
-            report.defect_max = std::max(report.defect_max, s.worst_defect);
-        }
+        integrate_list(cells, settings, size, mine, report);
     }
-    report.seconds_exact = seconds_since(start);
+    report.seconds_exact += seconds_since(start);
 }
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
@@ -468,7 +757,7 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     std::int64_t next = 0;
     const CellQueue queue{nullptr, cells.n_cells, &next};
     SurrogateStatistics statistics{};
-    kernels().advance(plan_.view(), net, cells, queue, {0}, statistics, &trace,
+    kernels().advance(plan_.view(), net, cells, queue, {}, statistics, &trace,
                       buffer.reserve(kernels().surrogate_bytes(plan_.view(), net)));
 }
 

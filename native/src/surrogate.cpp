@@ -9,8 +9,6 @@
 
 namespace pcs {
 
-namespace {
-
 [[noreturn]] void refuse(const ModelFile& file, const std::string& what) {
     throw Error(ErrorCode::file, "model file '" + file.path() + "': " + what + ": train or write the model anew");
 }
@@ -20,6 +18,16 @@ double scalar(const ModelFile& file, const std::string& name) {
     if (values.size() != 1 || !std::isfinite(values[0])) refuse(file, name + " must be one finite number");
     return values[0];
 }
+
+std::vector<double> ascending(const ModelFile& file, const std::string& name) {
+    const auto values = file.f64(name);
+    for (std::size_t k = 0; k < values.size(); ++k)
+        if (!std::isfinite(values[k]) || (k > 0 && !(values[k] > values[k - 1])))
+            refuse(file, name + " must be finite and ascend");
+    return values;
+}
+
+namespace {
 
 double positive(const ModelFile& file, const std::string& name) {
     const double value = scalar(file, name);
@@ -59,6 +67,43 @@ int index_of(const std::vector<std::string>& names, const std::string& name) {
     return found == names.end() ? -1 : static_cast<int>(found - names.begin());
 }
 
+// The plan's number of a species; -1 for one that the network does not have.
+int planned(const NetworkTables& tables, const Plan& plan, const std::string& species) {
+    const int host = index_of(tables.species, species);
+    const std::int32_t* order = plan.view().order;
+    return host < 0 ? -1 : static_cast<int>(std::find(order, order + tables.n_species(), host) - order);
+}
+
+// A quantity of the box or of the bins, by its name.
+Quantity quantity_of(const ModelFile& file, const NetworkTables& tables, const Plan& plan, const std::string& name) {
+    const auto slash = name.find('/');
+    const std::string first = name.substr(0, slash), second = slash == name.npos ? "" : name.substr(slash + 1);
+    Quantity quantity{QuantityKind::temperature, 0, 0};
+    if (name == "theta") {
+        quantity.kind = QuantityKind::theta;
+    } else if (name == "net_charge/n_e") {
+        quantity.kind = QuantityKind::net_charge;
+        quantity.index = tables.n_conserved() - 1;
+        quantity.other = index_of(tables.species, "e-");
+    } else if (second == "n_H") {
+        quantity.kind = QuantityKind::condition_per_density;
+        quantity.index = index_of(tables.conditions, first);
+    } else if (name.ends_with("*dt")) {
+        quantity.kind = QuantityKind::condition_times_dt;
+        quantity.index = index_of(tables.conditions, name.substr(0, name.size() - 3));
+    } else if (first == "abundance") {
+        quantity.kind = QuantityKind::abundance;
+        quantity.index = planned(tables, plan, second);
+    } else if (name != "T") {
+        quantity.kind = QuantityKind::element_ratio;
+        quantity.index = index_of(tables.conserved, first);
+        quantity.other = index_of(tables.conserved, second);
+    }
+    if (quantity.index < 0 || quantity.other < 0)
+        refuse(file, "the gate reads '" + name + "', which this network does not have");
+    return quantity;
+}
+
 }  // namespace
 
 Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
@@ -71,6 +116,10 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
     else
         load_latent(file, tables);
     load_box(file, tables, plan);
+    load_bins(file, tables, plan);
+    load_budget(file);
+    if (file.has("gate/thresholds")) calibration_ = std::make_unique<Calibration>(file, tables, bins());
+    if (file.has("router/steps")) router_ = std::make_unique<RouterTable>(file, tables, calibration_.get());
 }
 
 void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
@@ -90,13 +139,12 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
         refuse(file, "the encoder does not fit this network");
     if (inputs(v.decoder) != view_.latent + S || outputs(v.decoder) != S)
         refuse(file, "the decoder does not fit this network");
-    if (file.has("surrogate/head_w0") != file.has("gate/threshold"))
-        refuse(file, "an error head and gate/threshold belong together, but one of them is missing");
+    if (file.has("surrogate/head_w0") != file.has("gate/thresholds"))
+        refuse(file, "an error head and gate/thresholds belong together, but one of them is missing");
     if (file.has("surrogate/head_w0")) {
         v.head = load_mlp(file, "surrogate/head", Activation::silu, Activation::none);
         if (inputs(v.head) != v.n_head_inputs || outputs(v.head) != 1)
             refuse(file, "the error head does not fit this network");
-        view_.threshold = scalar(file, "gate/threshold");
     }
     feature_mean_ = file.f32("surrogate/feature_mean");
     feature_scale_ = file.f32("surrogate/feature_std");
@@ -143,7 +191,7 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
     }
     if (inputs(v.encoder) != S || outputs(v.encoder) != encoded) refuse(file, "the encoder does not fit this network");
     if (inputs(v.decoder) != Z || outputs(v.decoder) != S) refuse(file, "the decoder does not fit this network");
-    if (file.has("surrogate/head_w0") || file.has("gate/threshold"))
+    if (file.has("surrogate/head_w0") || file.has("gate/thresholds"))
         refuse(file, "a latent map has no error head: its box alone decides");
 
     mean_ = file.f64("surrogate/abundance_mean");
@@ -201,50 +249,45 @@ MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix, Ac
 }
 
 void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
-    // The plan's number of a species; -1 for one that the network does not have.
-    const auto planned = [&](const std::string& species) {
-        const int host = index_of(tables.species, species);
-        const std::int32_t* order = plan.view().order;
-        return host < 0 ? -1 : static_cast<std::int32_t>(std::find(order, order + tables.n_species(), host) - order);
-    };
-    view_.electron = planned("e-");
+    view_.electron = planned(tables, plan, "e-");
     const auto names = file.lines("gate/box_names");
     const auto low = file.f64("gate/box_min"), high = file.f64("gate/box_max");
     if (low.size() != names.size() || high.size() != names.size())
         refuse(file, "the arrays of the gate's box differ in length");
-    for (std::size_t k = 0; k < names.size(); ++k)
-        if (!(low[k] <= high[k])) refuse(file, "the box bounds '" + names[k] + "' by no interval");
     for (std::size_t k = 0; k < names.size(); ++k) {
-        const std::string& name = names[k];
-        const auto slash = name.find('/');
-        const std::string first = name.substr(0, slash), second = slash == name.npos ? "" : name.substr(slash + 1);
-        BoxSide side{BoxKind::temperature, 0, 0, low[k], high[k]};
-        if (name == "theta") {
-            side.kind = BoxKind::theta;
-        } else if (name == "net_charge/n_e") {
-            side.kind = BoxKind::net_charge;
-            side.index = tables.n_conserved() - 1;
-            side.other = index_of(tables.species, "e-");
-        } else if (second == "n_H") {
-            side.kind = BoxKind::condition_per_density;
-            side.index = index_of(tables.conditions, first);
-        } else if (name.ends_with("*dt")) {
-            side.kind = BoxKind::condition_times_dt;
-            side.index = index_of(tables.conditions, name.substr(0, name.size() - 3));
-        } else if (first == "abundance") {
-            side.kind = BoxKind::abundance;
-            side.index = planned(second);
-        } else if (name != "T") {
-            side.kind = BoxKind::element_ratio;
-            side.index = index_of(tables.conserved, first);
-            side.other = index_of(tables.conserved, second);
-        }
-        if (side.index < 0 || side.other < 0)
-            refuse(file, "the box bounds '" + name + "', which this network does not have");
-        sides_.push_back(side);
+        if (!(low[k] <= high[k])) refuse(file, "the box bounds '" + names[k] + "' by no interval");
+        sides_.push_back({quantity_of(file, tables, plan, names[k]), low[k], high[k]});
     }
     view_.n_sides = static_cast<std::int32_t>(sides_.size());
     view_.sides = sides_.data();
+}
+
+void Surrogate::load_bins(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
+    if (!file.has("gate/bin_names")) return;
+    const auto names = file.lines("gate/bin_names");
+    for (std::size_t k = 0; k < names.size(); ++k)
+        edges_.push_back(ascending(file, "gate/bin_edges" + std::to_string(k)));
+    for (std::size_t k = 0; k < names.size(); ++k)
+        axes_.push_back({quantity_of(file, tables, plan, names[k]), static_cast<std::int32_t>(edges_[k].size()),
+                         edges_[k].data()});
+    view_.n_axes = static_cast<std::int32_t>(axes_.size());
+    view_.axes = axes_.data();
+}
+
+int Surrogate::bins() const {
+    int count = 1;
+    for (const BinAxis& axis : axes_) count *= axis.n_edges + 1;
+    return count;
+}
+
+void Surrogate::load_budget(const ModelFile& file) {
+    if (!file.has("budget/kappa")) return;
+    budget_edges_ = ascending(file, "budget/theta_edges");
+    kappa_ = file.f64("budget/kappa");
+    if (kappa_.size() != budget_edges_.size() + 1 ||
+        !std::all_of(kappa_.begin(), kappa_.end(), [](double k) { return k >= 0 && k <= 1; }))
+        refuse(file, "budget/kappa must hold numbers between 0 and 1, one more than budget/theta_edges");
+    view_.budget = {static_cast<std::int32_t>(budget_edges_.size()), budget_edges_.data(), kappa_.data()};
 }
 
 }  // namespace pcs

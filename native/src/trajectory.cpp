@@ -83,7 +83,7 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
             if (status >= 0 && pairs.times_s[k] == 0) status = status_UNCHANGED;
             if (request.mask && !request.mask[pair]) status = status_MASKED;
         }
-    if (surrogate_ && request.mode != Mode::exact) follow(given.cells, pairs, request.mode, report);
+    if (learns(request.mode)) follow(given.cells, pairs, request.mode, report);
     if (!options_.host_integrates) integrate_through(given.cells, pairs, report);
 
     const int S = tables_.n_species();

@@ -1,9 +1,10 @@
-"""Which cells the surrogate may serve: the trained box, and a calibrated threshold on its predicted error."""
+"""Which cells the surrogate may serve: the trained box, and calibrated thresholds on its predicted error."""
 
 from __future__ import annotations
 
+from pychemsurrogate.gate.bins import Bins
 from pychemsurrogate.gate.box import Box
-from pychemsurrogate.gate.calibration import Coverage, calibrate, coverage
-from pychemsurrogate.gate.gate import Gate
+from pychemsurrogate.gate.calibration import Coverage, Population, calibrate, coverage
+from pychemsurrogate.gate.gate import Calibration, Gate
 
-__all__ = ["Box", "Coverage", "Gate", "calibrate", "coverage"]
+__all__ = ["Bins", "Box", "Calibration", "Coverage", "Gate", "Population", "calibrate", "coverage"]

@@ -13,12 +13,62 @@ from pychemsurrogate.network import NetworkTables
 FloatArray = NDArray[np.float64]
 
 
+def require_quantities(names: Sequence[str], tables: NetworkTables) -> None:
+    """Raise ValueError for a quantity that the network does not have.
+
+    There are "T" [K]; "theta" = n_H dt [s cm^-3]; "<condition>/n_H"; "<condition>*dt"; "<element>/<element>", a ratio
+    of nuclei; "net_charge/n_e", an absolute value; "abundance/<species>" = n/n_H of the given state.
+    """
+    known = {"T", "theta", "net_charge/n_e"}
+    known |= {f"{name}/n_H" for name in tables.conditions} | {f"{name}*dt" for name in tables.conditions}
+    elements = tables.conserved[:-1]
+    known |= {f"{a}/{b}" for a in elements for b in elements if a != b}
+    known |= {f"abundance/{name}" for name in tables.species}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"the gate reads {', '.join(unknown)}; this network knows {', '.join(sorted(known))}")
+
+
+def quantities(
+    names: Sequence[str],
+    tables: NetworkTables,
+    x: FloatArray,
+    density: FloatArray,
+    dt: FloatArray,
+    temperature: FloatArray,
+    conditions: FloatArray,
+) -> FloatArray:
+    """The named quantities (B, len(names)) of B cells.
+
+    x (B, S) abundances n/n_H; density n_H [cm^-3], dt [s], temperature [K] (B); conditions (B, C) as the host gives
+    them, in the network's order.
+    """
+    totals = dict(zip(tables.conserved, (x @ tables.composition.T).T, strict=True))
+    column = {name: conditions[:, i] for i, name in enumerate(tables.conditions)}
+    values = []
+    for name in names:
+        first, _, second = name.partition("/")
+        if name == "T":
+            values.append(temperature)
+        elif name == "theta":
+            values.append(density * dt)
+        elif name == "net_charge/n_e":
+            values.append(np.abs(totals["charge"]) / x[:, tables.species.index("e-")])
+        elif name.endswith("*dt"):
+            values.append(column[name.removesuffix("*dt")] * dt)
+        elif first == "abundance":
+            values.append(x[:, tables.species.index(second)])
+        elif second == "n_H":
+            values.append(column[first] / density)
+        else:
+            values.append(totals[first] / totals[second])
+    return np.stack(values, axis=1)
+
+
 @dataclass(frozen=True)
 class Box:
-    """Bounds, both included, on named quantities; a cell outside any of them is refused.
+    """Bounds, both included, on named quantities (`require_quantities`); a cell outside any of them is refused.
 
-    names: "T" [K]; "theta" = n_H dt [s cm^-3]; "<condition>/n_H"; "<condition>*dt"; "<element>/<element>", a ratio of
-    nuclei; "net_charge/n_e", an absolute value; "abundance/<species>" = n/n_H of the given state.
     low, high: (len(names)).
     Raises ValueError for a quantity that the network does not have, and for bounds that hold nothing.
     """
@@ -34,51 +84,14 @@ class Box:
         empty = [name for name, low, high in zip(self.names, self.low, self.high, strict=True) if not low <= high]
         if empty:
             raise ValueError(f"the box bounds {', '.join(empty)} by no interval")
-        known = {"T", "theta", "net_charge/n_e"}
-        known |= {f"{name}/n_H" for name in self.tables.conditions} | {f"{name}*dt" for name in self.tables.conditions}
-        elements = self.tables.conserved[:-1]
-        known |= {f"{a}/{b}" for a in elements for b in elements if a != b}
-        known |= {f"abundance/{name}" for name in self.tables.species}
-        unknown = [name for name in self.names if name not in known]
-        if unknown:
-            raise ValueError(f"the box bounds {', '.join(unknown)}; this network knows {', '.join(sorted(known))}")
-
-    def quantities(
-        self, x: FloatArray, density: FloatArray, dt: FloatArray, temperature: FloatArray, conditions: FloatArray
-    ) -> FloatArray:
-        """The bounded quantities (B, len(names)) of B cells.
-
-        x (B, S) abundances n/n_H; density n_H [cm^-3], dt [s], temperature [K] (B); conditions (B, C) as the host gives
-        them, in the network's order.
-        """
-        tables = self.tables
-        totals = dict(zip(tables.conserved, (x @ tables.composition.T).T, strict=True))
-        column = {name: conditions[:, i] for i, name in enumerate(tables.conditions)}
-        values = []
-        for name in self.names:
-            first, _, second = name.partition("/")
-            if name == "T":
-                values.append(temperature)
-            elif name == "theta":
-                values.append(density * dt)
-            elif name == "net_charge/n_e":
-                values.append(np.abs(totals["charge"]) / x[:, tables.species.index("e-")])
-            elif name.endswith("*dt"):
-                values.append(column[name.removesuffix("*dt")] * dt)
-            elif first == "abundance":
-                values.append(x[:, tables.species.index(second)])
-            elif second == "n_H":
-                values.append(column[first] / density)
-            else:
-                values.append(totals[first] / totals[second])
-        return np.stack(values, axis=1)
+        require_quantities(self.names, self.tables)
 
     def contains(
         self, x: FloatArray, density: FloatArray, dt: FloatArray, temperature: FloatArray, conditions: FloatArray
     ) -> NDArray[np.bool_]:
         """Which of the cells (B) lie in the box; arguments as for `quantities`. NaN lies outside."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = self.quantities(x, density, dt, temperature, conditions)
+            values = quantities(self.names, self.tables, x, density, dt, temperature, conditions)
             return np.asarray(((values >= self.low) & (values <= self.high)).all(axis=1))
 
 

@@ -1,63 +1,94 @@
-"""The verdict: box first, then the predicted error."""
+"""The verdict: box first, then the predicted error against the threshold of the cell's bin."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pychemsurrogate.gate.box import Box
+from pychemsurrogate.gate.bins import Bins
+from pychemsurrogate.gate.box import Box, FloatArray
 from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.status import Status
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A box and, for a surrogate that predicts its error, a threshold on log10 of the predicted cell error in dex.
+class Calibration:
+    """Thresholds on log10 of the predicted cell error in dex, for several target errors.
 
-    threshold: infinite where the box alone decides; tolerance [dex], alpha: what it was calibrated for,
-    P(error > tolerance | accepted) <= alpha.
+    targets (T) ascending [dex]; thresholds (T, bins), -inf: closed; alpha: P(error > target | accepted) <= alpha, where
+    a cell's error is the largest of weights (S) times |dlog10 x| over species with x > x_min.
     """
 
+    bins: Bins
+    targets: FloatArray
+    thresholds: FloatArray
+    alpha: float
+    weights: FloatArray
+    x_min: float
+
+    def serving(self, target: float) -> FloatArray | None:
+        """The thresholds (bins) of the largest target that is no larger; None if there is none."""
+        row = int(np.searchsorted(self.targets, target * (1.0 + 1e-12), side="right")) - 1
+        return None if row < 0 else np.asarray(self.thresholds[row])
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A box and, for a surrogate that predicts its error, what that prediction was calibrated for."""
+
     box: Box
-    threshold: float = inf
-    tolerance: float = 0.0
-    alpha: float = 0.0
+    calibration: Calibration | None = None
 
     def verdict(
-        self, inside: NDArray[np.bool_], predicted: NDArray[np.floating[Any]] | None = None
+        self,
+        inside: NDArray[np.bool_],
+        predicted: NDArray[np.floating[Any]] | None = None,
+        threshold: FloatArray | None = None,
     ) -> NDArray[np.int8]:
         """Status (B) of every cell: SURROGATE, EXACT_BOX or EXACT_ERROR.
 
-        inside (B): Box.contains; predicted (B): log10 of the error in dex, for a threshold. NaN is refused.
+        inside (B): Box.contains; predicted (B): log10 of the error in dex, for a calibrated gate, and the threshold (B)
+        of every cell's bin. NaN is refused.
         """
         status = np.full(len(inside), Status.SURROGATE, dtype=np.int8)
-        if isfinite(self.threshold):
-            if predicted is None:
-                raise ValueError("this gate has a threshold: give it the predicted errors")
-            status[~(predicted < self.threshold)] = Status.EXACT_ERROR
+        if self.calibration is not None:
+            if predicted is None or threshold is None:
+                raise ValueError("this gate is calibrated: give it the predicted errors and the thresholds")
+            status[~(predicted < threshold)] = Status.EXACT_ERROR
         status[~inside] = Status.EXACT_BOX
         return status
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The gate under its names in the model file."""
-        calibrated = {"threshold": self.threshold, "tolerance": self.tolerance, "alpha": self.alpha}
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "gate/box_names": np.frombuffer("\n".join(self.box.names).encode(), dtype=np.uint8),
             "gate/box_min": self.box.low,
             "gate/box_max": self.box.high,
-            **{f"gate/{name}": np.array(value) for name, value in calibrated.items() if isfinite(self.threshold)},
         }
+        if self.calibration is not None:
+            c = self.calibration
+            arrays |= c.bins.to_arrays()
+            for name in ("targets", "thresholds", "alpha", "weights", "x_min"):
+                arrays[f"gate/{name}"] = np.asarray(getattr(c, name), dtype=np.float64)
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> Gate:
         """The gate that `to_arrays` stored; KeyError names an array that is missing."""
         names = tuple(arrays["gate/box_names"].tobytes().decode().split("\n"))
         box = Box(names, arrays["gate/box_min"], arrays["gate/box_max"], tables)
-        if "gate/threshold" not in arrays:
+        if "gate/thresholds" not in arrays:
             return cls(box)
-        return cls(box, *(float(arrays[f"gate/{name}"]) for name in ("threshold", "tolerance", "alpha")))
+        calibration = Calibration(
+            Bins.from_arrays(arrays, tables),
+            arrays["gate/targets"],
+            arrays["gate/thresholds"],
+            float(arrays["gate/alpha"]),
+            arrays["gate/weights"],
+            float(arrays["gate/x_min"]),
+        )
+        return cls(box, calibration)

@@ -23,7 +23,7 @@ class Batch:
 
     n (B, S) [cm^-3] and status (B) are changed in place; dt [s], temperature [K] (B or 1), conditions (B or 1, C),
     mask (B) or None. counts (B, 3), or None if nobody asked: steps, rejected steps, factorisations of the native
-    integrator are added to it.
+    integrator are added to it. error_dex (B), or None if the host keeps none: carried on in place.
     """
 
     n: FloatArray
@@ -33,6 +33,7 @@ class Batch:
     status: NDArray[np.int8]
     mask: NDArray[np.int8] | None = None
     counts: NDArray[np.int32] | None = None
+    error_dex: FloatArray | None = None
 
     def rows(self, chosen: NDArray[np.intp], n: FloatArray) -> Batch:
         """The chosen cells, with the states n."""
@@ -47,23 +48,40 @@ class Batch:
 class Ladder:
     """Native step -> scipy BDF for the cells that it gave up, or for all of the exact path if `reference_only`.
 
-    surrogate_only: no other path may serve a cell; repair: as in `Solver.load`.
+    surrogate_only: no other path may serve a cell; exact_only: the native step leaves the surrogate out, whatever its
+    mode; repair: as in `Solver.load`.
     """
 
     def __init__(
-        self, native: _native.Solver, network: Network, *, reference_only: bool, surrogate_only: bool, repair: str
+        self,
+        native: _native.Solver,
+        network: Network,
+        *,
+        reference_only: bool,
+        surrogate_only: bool,
+        exact_only: bool,
+        repair: str,
     ) -> None:
         self._native = native
         self._network = network
         self._scipy = ScipyBDF(network)
         self._reference_only = reference_only
         self._surrogate_only = surrogate_only
+        self._exact_only = exact_only
         self._repair = repair
 
     def step(self, batch: Batch) -> dict[str, Any]:
         """Advance the batch in place and return the figures of the report."""
         figures = self._native.step(
-            batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts
+            batch.n,
+            batch.dt,
+            batch.temperature,
+            batch.conditions,
+            batch.status,
+            batch.mask,
+            batch.counts,
+            error_dex=batch.error_dex,
+            exact=self._exact_only,
         )
         start = perf_counter()
         if self._surrogate_only or not (figures["failed"] or self._reference_only):
@@ -97,7 +115,9 @@ class Ladder:
         state, elapsed = batch.n.copy(), np.zeros(len(batch.n))
         for k in np.flatnonzero(left.any(axis=0)):
             rows = np.flatnonzero(left[:, k])
-            leg = replace(batch, n=state, dt=times[k] - elapsed, status=status[:, k], mask=None, counts=None)
+            leg = replace(
+                batch, n=state, dt=times[k] - elapsed, status=status[:, k], mask=None, counts=None, error_dex=None
+            )
             self._advance_by_scipy(leg, rows)
             solved, lost = rows[leg.status[rows] >= 0], rows[leg.status[rows] < 0]
             out[solved, k], elapsed[solved] = state[solved], times[k]

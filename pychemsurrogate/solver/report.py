@@ -15,6 +15,11 @@ from pychemsurrogate.status import STATUS_MESSAGES, Status
 _TOLD: Final = (
     "refused_box",
     "refused_error",
+    "refused_budget",
+    "audited",
+    "violations",
+    "bins_tightened",
+    "bins_closed",
     "second_try",
     "repaired",
     "steps",
@@ -38,7 +43,11 @@ class Report:
     Of a trajectory: status (cells, times), and what is said of cells below is said of (cell, time) pairs.
 
     surrogate, exact, unchanged, masked, failed: cells by path (they add up to the number of cells);
+    routed: cells that the exact integrator served at once, since it was expected to cost less than the surrogate;
     refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
+    refused_budget: cells that it would have trusted, but whose error budget was spent, or that exact_every took;
+    audited, violations: trusted cells that were solved exactly all the same, and those whose error was above the
+    target; bins_tightened, bins_closed: what follows from them (`Solver.audit`);
     second_try, scipy: cells that needed these rungs of the ladder; repaired: cells whose input was mended;
     steps, rejected_steps: of the native exact integrator; seconds, seconds_surrogate, seconds_exact: wall time;
     defect_max: largest relative defect in elements and charge before the projection;
@@ -54,6 +63,12 @@ class Report:
     failed: int
     refused_box: int
     refused_error: int
+    refused_budget: int
+    routed: int
+    audited: int
+    violations: int
+    bins_tightened: int
+    bins_closed: int
     second_try: int
     scipy: int
     repaired: int
@@ -83,6 +98,7 @@ class Report:
             masked=tally[Status.MASKED],
             failed=sum(tally[128:]),
             scipy=tally[Status.EXACT_SCIPY],
+            routed=tally[Status.EXACT_ROUTED],
             **{name: figures[name] for name in _TOLD},
             **({} if counts is None else dict(zip(_PER_CELL, counts.T, strict=True))),
         )
@@ -107,6 +123,14 @@ class Report:
             f"{self.cells} cells: {self.surrogate} surrogate, {self.exact} exact, {self.unchanged} unchanged, "
             f"{self.masked} masked, {self.failed} failed in {self.seconds:.3g} s"
         ]
-        if self.refused_box or self.refused_error:
-            lines.append(f"refused: {self.refused_box} outside the box, {self.refused_error} predicted error")
+        if self.refused_box or self.refused_error or self.refused_budget:
+            lines.append(
+                f"refused: {self.refused_box} outside the box, {self.refused_error} predicted error, "
+                f"{self.refused_budget} error budget or exact_every"
+            )
+        if self.audited:
+            lines.append(
+                f"audited: {self.audited}, above the target: {self.violations}; "
+                f"bins tightened: {self.bins_tightened}, closed: {self.bins_closed}"
+            )
         return "\n".join([*lines, *filter(None, [self.advice()])])

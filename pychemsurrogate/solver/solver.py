@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
+from pychemsurrogate.gate import Gate
 from pychemsurrogate.integrators import choose_kernels
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
@@ -26,11 +29,28 @@ from pychemsurrogate.solver.arrays import (
     is_tensor,
 )
 from pychemsurrogate.solver.ladder import Batch, Ladder
+from pychemsurrogate.solver.log import StateLog
 from pychemsurrogate.solver.report import Report
 from pychemsurrogate.status import Status
 
 if TYPE_CHECKING:
     from pychemsurrogate.solver.step import Learned
+
+
+@dataclass(frozen=True)
+class AuditedBin:
+    """What the audit knows of a bin of conditions.
+
+    bin: in words; threshold: on log10 of the predicted error in dex, -inf: closed; audited, violations: cells since it
+    last moved; alarms: how often it did.
+    """
+
+    bin: str
+    threshold: float
+    audited: int
+    violations: int
+    alarms: int
+
 
 MODES: Final = ("auto", "surrogate", "exact")
 INTEGRATORS: Final = ("native", "scipy")
@@ -55,6 +75,11 @@ class Solver:
         rtol: float | None = None,
         atol: float | None = None,
         target_error_dex: float | None = None,
+        error_budget_dex: float | None = None,
+        exact_every: int = 100,
+        audit: float = 0.001,
+        costs: str | Sequence[float] = "measure",
+        log: str | PathLike[str] | None = None,
         max_steps: int = 2000,
         threads: int = 0,
         repair: str = "none",
@@ -83,11 +108,15 @@ class Solver:
         self.engine = engine
         self._native = _native.Solver.open(str(model.path))
         options = {
-            "mode": mode if engine == "native" else "exact",
+            "mode": mode,
             "integrator": "native" if integrator == "native" else "host",
             "rtol": rtol,
             "atol": atol,
             "target_error_dex": target_error_dex,
+            "error_budget_dex": error_budget_dex,
+            "exact_every": exact_every,
+            "audit": audit,
+            "costs": costs if isinstance(costs, str) else ",".join(str(float(cost)) for cost in costs),
             "max_steps": max_steps,
             "threads": threads,
             "repair": repair,
@@ -101,13 +130,15 @@ class Solver:
             self.network,
             reference_only=integrator == "scipy",
             surrogate_only=mode == "surrogate",
+            exact_only=engine == "torch",
             repair=repair,
         )
+        self._log = None if log is None else StateLog(Path(log), self.network)
         self._learned: Learned | None = None
         if engine == "torch" and mode != "exact" and (model.has_surrogate or mode == "surrogate"):
             from pychemsurrogate.solver.step import Learned
 
-            self._learned = Learned.of(model, device)
+            self._learned = Learned.of(model, device, self._native)
 
     @classmethod
     def load(
@@ -121,9 +152,16 @@ class Solver:
         integrator  "native" (Rodas4, batched) or "scipy" (BDF, the slow reference) for the exact path
         options     device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
                     cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
-                    rtol (1e-2), atol (1e-15, in n/n_H), or instead of them target_error_dex (1e-6 to 1: of 100
-                    cells one may err by more in its worst species; from a table measured on the osu network's
-                    workload, docs/architecture.md), max_steps (2000), threads (0: OpenMP's choice),
+                    target_error_dex (1e-6 to 1: of 100 cells one may err by more in its worst species; 0.1 in mode
+                    "auto"): it picks the gate's thresholds and, from a table measured on the osu network's workload
+                    (docs/architecture.md), the integrator's rtol and atol, unless these are given: rtol (1e-2 in mode
+                    "exact"), atol (1e-15, in n/n_H); max_steps (2000), threads (0: OpenMP's choice),
+                    error_budget_dex (target_error_dex: what a cell may carry, see `step`), exact_every (100: without
+                    such a budget one of so many cells takes the exact path, chosen by the bits of its own input; 0:
+                    none), audit (0.001: share of the trusted cells that are solved exactly and compared, see `audit`),
+                    costs ("measure", at the first step, or the four numbers of `costs`: then the choice of path, hence
+                    every bit, is the same on all machines), log (an HDF5 file to which the states of refused and
+                    audited cells are appended, at most 1000 a call; docs/surrogate.md),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
                     "floor,electrons" both): repairs are counted in the report; kernels ("auto": straight-line code
                     if the library has it for this network, else tables; "tables"; "compiled": straight-line code,
@@ -151,6 +189,7 @@ class Solver:
         out: Any = None,
         mask: NDArray[Any] | None = None,
         statistics: bool = False,
+        error_dex: FloatArray | None = None,
         **conditions: Any,
     ) -> tuple[Any, Report]:
         """Advance every cell by dt and return (abundances, report).
@@ -160,6 +199,9 @@ class Solver:
         out          where the result goes: None allocates, `out=abundances` works in place
         mask         (cells,), false: leave this cell alone
         statistics   True: the report counts every cell's steps, rejected steps and factorisations
+        error_dex    (cells,) float64 numpy array, in and out: the error [dex] that each cell carries, 0 at first. A
+                     trusted cell adds its predicted error to what is left of the former one, and a cell whose budget
+                     (error_budget_dex) would be spent is solved exactly. Advect it like an abundance
 
         A cell that cannot be served keeps its input bit for bit, and report.status says why (report.advice()).
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
@@ -174,17 +216,42 @@ class Solver:
             status=np.zeros(count, dtype=np.int8),
             mask=None if mask is None else self._check_mask(mask, count),
             counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
+            error_dex=None if error_dex is None else self._check_errors(error_dex, count),
         )
-        if self.device != "cpu":
+        if self.device == "cpu":
+            result, batch.n = host_target(abundances, out)
+        else:
             result = device_target(abundances, out, self.device)
-            return result, Report.of(batch.status, self._torch_step(result, batch), batch.counts)
-        result, batch.n = host_target(abundances, out)
+        given = None
+        if self._log is not None:
+            given = replace(batch, n=batch.n.copy() if self.device == "cpu" else result.cpu().numpy())
         if self.engine == "native":
-            return result, Report.of(batch.status, self._ladder.step(batch), batch.counts)
-        moved = from_host(batch.n, self.device)
-        figures = self._torch_step(moved, batch)
-        batch.n[...] = moved.numpy()
+            figures = self._ladder.step(batch)
+        elif self.device == "cpu":
+            moved = from_host(batch.n, self.device)
+            figures = self._torch_step(moved, batch)
+            batch.n[...] = moved.numpy()
+        else:
+            figures = self._torch_step(result, batch)
+        if self._log is not None and given is not None:
+            self._log.append(given, batch.status)
         return result, Report.of(batch.status, figures, batch.counts)
+
+    def audit(self) -> list[AuditedBin]:
+        """What the audit has found in every bin of the gate; empty where the gate is not calibrated for the target."""
+        rows = self._native.audit_table()
+        calibration = Gate.from_arrays(self.model.arrays, self.network.tables()).calibration if rows else None
+        labels = [] if calibration is None else calibration.bins.labels()
+        return [AuditedBin(label, *row) for label, row in zip(labels, rows, strict=True)]
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What a cell costs on this machine, one thread [us]: cell, step, eviction and learned (docs/architecture.md).
+
+        The option's numbers, or what was measured (now, unless a step did already). Raises ValueError for a model
+        without a router.
+        """
+        return self._native.costs()
 
     def equilibrium(
         self,
@@ -310,7 +377,7 @@ class Solver:
         """The torch page (solver/step.py) on the tensor n, in place; the batch brings the rest and takes the status."""
         from pychemsurrogate.solver.step import DeviceCells, step
 
-        cells = DeviceCells.of(n, batch.dt, batch.temperature, batch.conditions, self.network.tables())
+        cells = DeviceCells.of(n, batch.dt, batch.temperature, batch.conditions, self.network.tables(), batch.error_dex)
         mask = None if batch.mask is None else from_host(batch.mask != 0, self.device)
 
         def refused(packed: Batch) -> dict[str, Any]:
@@ -325,6 +392,8 @@ class Solver:
 
         figures = step(cells, self._learned, refused, mode=self.mode, mask=mask, repair=self.repair)
         batch.status[...] = cells.status.cpu().numpy()
+        if batch.error_dex is not None and cells.error_dex is not None:
+            batch.error_dex[...] = cells.error_dex.cpu().numpy()
         return figures
 
     # --- checks -------------------------------------------------------------------------------------------------
@@ -341,6 +410,13 @@ class Solver:
         if array.shape != (count,):
             raise ValueError(f"mask has shape {array.shape}, not ({count},)")
         return np.ascontiguousarray(array != 0, dtype=np.int8)
+
+    def _check_errors(self, errors: Any, count: int) -> FloatArray:
+        if not isinstance(errors, np.ndarray) or errors.dtype != np.float64 or not errors.flags.writeable:
+            raise TypeError("error_dex must be a writeable float64 numpy array, which the step carries on")
+        if errors.shape != (count,):
+            raise ValueError(f"error_dex has shape {errors.shape}, not ({count},)")
+        return errors
 
     def _condition_table(self, given: dict[str, Any], count: int) -> FloatArray:
         if set(given) != set(self.conditions):

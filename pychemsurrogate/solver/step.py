@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +16,7 @@ from pychemsurrogate import _native
 from pychemsurrogate.gate.gate import Gate
 from pychemsurrogate.model_file import ModelFile, ModelFileError
 from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.solver.chance import AUDIT_SALT, REFRESH_SALT, chance
 from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
 from pychemsurrogate.surrogates import surrogate as surrogates
@@ -23,21 +24,39 @@ from pychemsurrogate.surrogates import surrogate as surrogates
 Figures = dict[str, Any]
 # Advances packed cells on the host, n and status in place, and returns its figures.
 Integrator = Callable[[Batch], Figures]
-_COUNTS = ("refused_box", "refused_error", "steps", "rejected_steps", "second_try")
+_COUNTS = (
+    "refused_box",
+    "refused_error",
+    "refused_budget",
+    "audited",
+    "violations",
+    "bins_tightened",
+    "bins_closed",
+    "steps",
+    "rejected_steps",
+    "second_try",
+)
 _FIGURES = ("seconds_surrogate", "seconds_exact", "defect_max")
 _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions."""
+    """A surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions.
+
+    native: the handle whose options count, and which keeps the audit; kappa_edges, kappa: the share of a cell's error
+    that is left after a step, by theta (one more than the edges).
+    """
 
     surrogate: surrogates.Surrogate
     gate: Gate
     exponents: Tensor
+    native: _native.Solver
+    kappa_edges: Tensor
+    kappa: Tensor
 
     @classmethod
-    def of(cls, model: ModelFile, device: str) -> Learned:
+    def of(cls, model: ModelFile, device: str, native: _native.Solver) -> Learned:
         """From a model file. Raises ModelFileError if the file holds no surrogate."""
         model.require("surrogate/kind", "surrogate/encode_w0", "gate/box_names")
         network = model.network()
@@ -48,12 +67,26 @@ class Learned:
             )
         surrogate = surrogates.from_arrays(model.arrays, tables).to(device).requires_grad_(False)
         exponents = torch.tensor([float(symmetry.exponents[name]) for name in network.conditions], device=device)
-        return cls(surrogate, Gate.from_arrays(model.arrays, tables), exponents.double())
+        gate = Gate.from_arrays(model.arrays, tables)
+        edges = torch.tensor(model.arrays.get("budget/theta_edges", np.empty(0)), device=device)
+        kappa = torch.tensor(model.arrays.get("budget/kappa", np.ones(1)), device=device)
+        return cls(surrogate, gate, exponents.double(), native, edges, kappa)
+
+    def trusts(self, mode: str) -> bool:
+        """Whether a mode asks the surrogate: one that the gate could trust for the target error."""
+        return mode == "surrogate" or self.gate.calibration is None or bool(self.native.audit_table())
+
+    def remains(self, theta: Tensor) -> Tensor:
+        """The share of a cell's error that is left after theta (B)."""
+        return self.kappa[torch.bucketize(theta, self.kappa_edges, right=True)]
 
 
 @dataclass
 class DeviceCells:
-    """Cells on one device: n (B, S) [cm^-3], the host's own; dt [s], temperature [K], status (B); conditions (B, C)."""
+    """Cells on one device: n (B, S) [cm^-3], the host's own; dt [s], temperature [K], status (B); conditions (B, C).
+
+    error_dex (B): the error that each cell carries [dex], None if the host keeps none.
+    """
 
     n: Tensor
     dt: Tensor
@@ -63,6 +96,7 @@ class DeviceCells:
     electron: int
     weights: Tensor
     composition: Tensor
+    error_dex: Tensor | None = None
 
     @classmethod
     def of(
@@ -72,6 +106,7 @@ class DeviceCells:
         temperature: NDArray[np.float64],
         conditions: NDArray[np.float64],
         tables: NetworkTables,
+        error_dex: NDArray[np.float64] | None = None,
     ) -> DeviceCells:
         """Around the host's tensor n; dt, temperature (B or 1) and conditions (B or 1, C) come from the host."""
 
@@ -88,6 +123,7 @@ class DeviceCells:
             electron=tables.species.index("e-") if "e-" in tables.species else -1,
             weights=there(tables.scale_weights),
             composition=there(tables.composition),
+            error_dex=None if error_dex is None else there(error_dex),
         )
 
     @property
@@ -107,6 +143,8 @@ def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tenso
     ions, size = kept @ charge, kept @ charge.abs()
     good = (n.isfinite().all(1)) & dt.isfinite() & (dt >= 0) & T.isfinite() & (T > 0)
     good &= (cells.conditions.isfinite() & (cells.conditions >= 0)).all(1)
+    if cells.error_dex is not None:
+        good &= cells.error_dex.isfinite() & (cells.error_dex >= 0)
     lowest = n.amin(1)
     mended = lowest < 0
     good &= ~mended | (lowest >= -limits["small_negative"] * n_H) if "floor" in repair else ~mended
@@ -140,8 +178,9 @@ def step(
     start = perf_counter()
     state, repaired = inspect(cells, mask, repair)
     figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
+    audit = _Audit()
     rows = cells.waiting
-    if learned is not None and rows.numel():
+    if learned is not None and learned.trusts(mode) and rows.numel():
         surrogate, gate = learned.surrogate, learned.gate
         T, dt = cells.temperature[rows], cells.dt[rows]
         n_H = state[rows] @ cells.weights
@@ -157,10 +196,23 @@ def step(
 
         inputs = (x, n_H, dt, T, cells.conditions[rows])
         conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
-        verdict = _verdict(gate, mode, inputs, predicted, conserved)
+        bins = _bins(gate, inputs)
+        verdict = _verdict(learned, mode, inputs, predicted, conserved, bins)
+        carried = None
+        if cells.error_dex is not None and predicted is not None:
+            carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** predicted.double()
+        if mode == "auto" and gate.calibration is not None:
+            _take_from_surrogate(verdict, cells, rows, carried, learned.native.options())
         trusted = verdict == Status.SURROGATE
+        if carried is not None and cells.error_dex is not None:
+            cells.error_dex[rows[trusted]] = carried[trusted]
         figures["refused_box"] = int((verdict == Status.EXACT_BOX).sum())
         figures["refused_error"] = int((verdict == Status.EXACT_ERROR).sum())
+        taken = (verdict == Status.EXACT_BUDGET) | (verdict == Status.EXACT_REFRESH)
+        figures["refused_budget"] = int(taken.sum())
+        chosen = verdict == Status.EXACT_AUDIT
+        figures["audited"] = int(chosen.sum())
+        audit = _Audit(rows[chosen], moved[chosen], bins[chosen.cpu().numpy()])
         cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
         cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
         if trusted.any():
@@ -178,8 +230,56 @@ def step(
         for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
             figures[key] = outcome[key]
         figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
+    if learned is not None:
+        figures |= _compare(audit, cells, learned)
+        exact = cells.status >= Status.EXACT_REQUESTED
+        if cells.error_dex is not None and exact.any():
+            theta = (cells.n[exact] @ cells.weights) * cells.dt[exact]
+            cells.error_dex[exact] *= learned.remains(theta)
     figures["seconds"] = perf_counter() - start
     return figures
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """Trusted cells that are solved exactly to be compared: rows (A), what the surrogate says x (A, S), bins (A)."""
+
+    rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    x: Tensor = field(default_factory=lambda: torch.empty(0))
+    bins: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+
+def _take_from_surrogate(
+    verdict: Tensor, cells: DeviceCells, rows: Tensor, carried: Tensor | None, options: Mapping[str, float]
+) -> None:
+    """Of the trusted cells, those that exact_every, the error budget or the audit send to the integrator; in place.
+
+    As in the native step, exact_every comes before the verdict on the predicted error, the others after it.
+    """
+    given = (cells.n[rows], cells.temperature[rows], cells.conditions[rows], cells.dt[rows])
+    if carried is not None:
+        verdict[(verdict == Status.SURROGATE) & ~(carried <= options["error_budget_dex"])] = Status.EXACT_BUDGET
+    elif options["exact_every"] > 0:
+        refreshed = chance(*given, REFRESH_SALT) < 1.0 / options["exact_every"]
+        verdict[(verdict != Status.EXACT_BOX) & refreshed] = Status.EXACT_REFRESH
+    audited = chance(*given, AUDIT_SALT) < options["audit"]
+    verdict[(verdict == Status.SURROGATE) & audited] = Status.EXACT_AUDIT
+
+
+def _compare(audit: _Audit, cells: DeviceCells, learned: Learned) -> Figures:
+    """Count the audited cells that were solved."""
+    calibration = learned.gate.calibration
+    solved = cells.status[audit.rows] >= 0
+    if calibration is None or not solved.any():
+        return {}
+    n = cells.n[audit.rows[solved]]
+    truth = n / (n @ cells.weights)[:, None]
+    weights = torch.tensor(calibration.weights, device=n.device)
+    error = weights * (audit.x[solved] / truth).log10().abs()
+    worst = torch.where(truth > calibration.x_min, error, 0.0).amax(1)
+    violated = (worst > learned.native.options()["target_error_dex"]).tolist()
+    tightened, closed = learned.native.merge_audit(audit.bins[solved.cpu().numpy()].tolist(), violated)
+    return {"violations": sum(violated), "bins_tightened": tightened, "bins_closed": closed}
 
 
 @dataclass
@@ -212,7 +312,7 @@ def trajectory(
     pairs = Pairs(cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1]), cells.n.new_zeros(0), figures)
     pairs.status = cells.status[:, None].repeat(1, len(times))
     rows = cells.waiting
-    if learned is not None and rows.numel():
+    if learned is not None and learned.trusts(mode) and rows.numel():
         surrogate, gate = learned.surrogate, learned.gate
         T, n_H = cells.temperature[rows], state[rows] @ cells.weights
         x = state[rows] / n_H[:, None]
@@ -234,7 +334,7 @@ def trajectory(
                 served = _defect(moved, x, cells.composition) <= _CONSERVED
                 predicted = surrogate.predict_error(z, decoded, multiplier)
             inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
-            verdict = _verdict(gate, mode, inputs, predicted, served)
+            verdict = _verdict(learned, mode, inputs, predicted, served, _bins(gate, inputs))
             trusted = verdict == Status.SURROGATE
             pairs.n[rows[trusted], k] = (moved * n_H[:, None])[trusted]
             pairs.status[rows, k] = verdict
@@ -249,13 +349,31 @@ def trajectory(
     return pairs
 
 
-def _verdict(gate: Gate, mode: str, inputs: tuple[Tensor, ...], predicted: Tensor | None, served: Tensor) -> Tensor:
-    """Status (B) of cells with the inputs of `Box.contains`; served (B): those that came through."""
+def _bins(gate: Gate, inputs: tuple[Tensor, ...]) -> NDArray[np.intp]:
+    """The bin (B) of cells with the inputs of `Box.contains`."""
+    if gate.calibration is None:
+        return np.zeros(len(inputs[0]), dtype=np.intp)
+    return gate.calibration.bins.place(*(tensor.cpu().numpy() for tensor in inputs))
+
+
+def _verdict(
+    learned: Learned,
+    mode: str,
+    inputs: tuple[Tensor, ...],
+    predicted: Tensor | None,
+    served: Tensor,
+    bins: NDArray[np.intp],
+) -> Tensor:
+    """Status (B) of cells with the inputs of `Box.contains`; served (B): those that came through; bins (B)."""
     verdict = torch.full_like(served, Status.SURROGATE, dtype=torch.int8)
     if mode == "auto":
+        gate = learned.gate
         inside = gate.box.contains(*(tensor.cpu().numpy() for tensor in inputs))
         error = None if predicted is None else predicted.cpu().numpy()
-        verdict = torch.as_tensor(gate.verdict(inside, error), device=served.device)
+        threshold = None
+        if gate.calibration is not None:
+            threshold = np.array([row[0] for row in learned.native.audit_table()])[bins]
+        verdict = torch.as_tensor(gate.verdict(inside, error, threshold), device=served.device)
     failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
     verdict[~served & (verdict == Status.SURROGATE)] = failure
     return verdict

@@ -39,7 +39,8 @@ class FitRecipe:
     log-uniform over clock_range [s cm^-3]; clock_theta0: of the log clock. samples: seen by the map's fit (with
     repetition), batch: per step; muon_rate, adam_rate: peak learning rates; sharpness: where the loss turns from square
     to linear [dex], at the start and at the end. head_pairs, head_samples: the same for the head; quantile: of the
-    error that the head predicts. tolerance [dex], alpha: what the gate is calibrated for.
+    error that the head predicts. targets [dex], alpha: what the gate is calibrated for; bins: quantities and edges of
+    the grid of bins that have thresholds of their own; weights: of species in a cell's error, 1 unless named.
     """
 
     encoder: tuple[int, ...] = (160, 160)
@@ -57,13 +58,22 @@ class FitRecipe:
     head_pairs: int = 800_000
     head_samples: float = 1.2e7
     quantile: float = 0.8
-    tolerance: float = 0.1
+    targets: tuple[float, ...] = (0.03, 0.1, 0.3)
     alpha: float = 0.01
+    bins: tuple[tuple[str, tuple[float, ...]], ...] = (("T", (30.0, 100.0)), ("theta", (1e13, 1e15)))
+    weights: tuple[tuple[str, float], ...] = ()
     seed: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for provenance."""
         return asdict(self)
+
+    def species_weights(self, network: Network) -> NDArray[np.float64]:
+        """The weights (S) of the species in a cell's error. Raises KeyError for an unknown species."""
+        weights = np.ones(network.n_species)
+        for name, weight in self.weights:
+            weights[network.species_index(name)] = weight
+        return weights
 
 
 class CheckpointError(ValueError):
@@ -147,7 +157,7 @@ def fit_head(
     The map is left as it is. Continues from `checkpoint` if that file exists.
     """
     chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.head_pairs]
-    outcome = evaluate(surrogate, pairs.where(np.sort(chosen)), network)
+    outcome = evaluate(surrogate, pairs.where(np.sort(chosen)), network, recipe.species_weights(network))
     # Below 1e-3 dex any error is as good as none; above 10 dex (or infinite, for a species at 0) as bad as any.
     inputs, target = outcome.head_inputs, torch.as_tensor(np.log10(np.clip(outcome.error, 1e-3, 10.0))).float()
     mean, std = inputs.mean(dim=0), inputs.std(dim=0).clamp(min=1e-3)
@@ -172,8 +182,8 @@ def fit_head(
 class Outcome:
     """What the surrogate makes of B pairs.
 
-    error, error_traces: the cell's error [dex] over x > X_MIN and over x > 1e-13, (B) f64; predicted: log10 of the
-    former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32.
+    error, error_traces: the cell's weighted error [dex] over x > X_MIN and over x > 1e-13, (B) f64; predicted: log10
+    of the former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32.
     """
 
     error: NDArray[np.float64]
@@ -182,8 +192,10 @@ class Outcome:
     head_inputs: Tensor
 
 
-def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
-    """The whole learned step, conservation included, on every pair, without the gate."""
+def evaluate(
+    surrogate: MultiClock, pairs: Pairs, network: Network, weights: NDArray[np.float64] | None = None
+) -> Outcome:
+    """The whole learned step, conservation included, on every pair, without the gate. weights (S): see cell_error."""
     errors, traces, predicted, inputs = [], [], [], []
     for first in range(0, len(pairs), _CHUNK):
         part = pairs.where(np.arange(first, min(first + _CHUNK, len(pairs))))
@@ -197,8 +209,8 @@ def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
             inputs.append(surrogate.head_inputs(z, decoded, multiplier))
         truth = part.end.astype(np.float64)
         x = moved.numpy()
-        errors.append(cell_error(x, truth, X_MIN))
-        traces.append(cell_error(x, truth, 1e-13))
+        errors.append(cell_error(x, truth, weights))
+        traces.append(cell_error(x, truth, weights, 1e-13))
     return Outcome(
         np.concatenate(errors),
         np.concatenate(traces),
@@ -207,10 +219,20 @@ def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
     )
 
 
-def cell_error(x: NDArray[np.float64], truth: NDArray[np.float64], x_min: float) -> NDArray[np.float64]:
-    """max |log10 x - log10 truth| [dex] (B) over species with truth > x_min; x, truth (B, S). Infinite where x is 0."""
+def cell_error(
+    x: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    x_min: float = X_MIN,
+) -> NDArray[np.float64]:
+    """max weight |log10 x - log10 truth| [dex] (B) over species with truth > x_min. Infinite where x is 0.
+
+    x, truth (B, S); weights (S), None: 1.
+    """
     with np.errstate(divide="ignore"):
         error = np.abs(np.log10(x) - np.log10(np.maximum(truth, 1e-300)))
+    if weights is not None:
+        error *= weights
     worst: NDArray[np.float64] = np.where(truth > x_min, error, 0.0).max(axis=1)
     return worst
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pychemsurrogate.gate import Gate, calibrate, coverage
+from pychemsurrogate.gate import Bins, Calibration, Gate, Population, calibrate, coverage
 from pychemsurrogate.gate.box import Box, box_of_ranges
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network, load_network
@@ -26,6 +26,7 @@ from pychemsurrogate.training.fit import (
     new_surrogate,
 )
 from pychemsurrogate.training.provenance import made_now
+from pychemsurrogate.training.routing import budget_arrays, router_arrays
 from pychemsurrogate.training.sampling import KINDS, YEAR_S
 from pychemsurrogate.training.truth import Pairs
 
@@ -77,20 +78,39 @@ def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: Fi
     """Calibrate the gate of a fitted surrogate, measure it on the test runs, and make the model (not yet written)."""
     origin = read_provenance(data)
     held_out = load(data, "calibration")
-    outcome = evaluate(surrogate, held_out, network)
-    threshold = calibrate(
-        [(outcome.predicted[rows], outcome.error[rows]) for rows in _populations(held_out).values()],
-        recipe.tolerance,
-        recipe.alpha,
+    weights = recipe.species_weights(network)
+    outcome = evaluate(surrogate, held_out, network, weights)
+    bins = Bins(
+        tuple(name for name, _ in recipe.bins), tuple(np.array(edges) for _, edges in recipe.bins), network.tables()
     )
-    if not np.isfinite(threshold):
+    box = _trained_box(network, origin["recipe"]["ranges"])
+    cells = _conditions(held_out)
+    place, inside = bins.place(*cells), box.contains(*cells)
+    populations = [
+        Population(outcome.predicted[rows], outcome.error[rows], held_out.run[rows], place[rows])
+        for rows in _populations(held_out).values()
+    ]
+    targets = np.array(recipe.targets)
+    thresholds = np.stack([calibrate(populations, bins.count, target, recipe.alpha) for target in recipe.targets])
+    if not np.isfinite(thresholds).any():
         raise RuntimeError(
-            "no threshold keeps the accepted errors below the tolerance on every population of calibration runs; "
-            "train longer, or raise tolerance or alpha"
+            "no threshold keeps the accepted errors below any target on every population of calibration runs; "
+            "train longer, or raise targets or alpha"
         )
-    gate = Gate(_trained_box(network, origin["recipe"]["ranges"]), threshold, recipe.tolerance, recipe.alpha)
+    gate = Gate(box, Calibration(bins, targets, thresholds, recipe.alpha, weights, X_MIN))
+    accepted = inside & (outcome.predicted < thresholds[:, place])
+    test = load(data, "test")
+    tested = evaluate(surrogate, test, network, weights)
+    measured = {target: measure(tested, gate, test, target) for target in recipe.targets}
     meta = {
-        "accuracy": measure(surrogate, gate, network, load(data, "test")),
+        "accuracy": measured[_told(recipe.targets)],
+        "coverage": {
+            f"{target:g} dex": {
+                name: {key: figures[key] for key in ("accepted", "violations", "accepted_p99", "accepted_max")}
+                for name, figures in report.items()
+            }
+            for target, report in measured.items()
+        },
         "box": {
             name: [float(low), float(high)]
             for name, low, high in zip(gate.box.names, gate.box.low, gate.box.high, strict=True)
@@ -103,18 +123,28 @@ def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: Fi
     }
     model = ModelFile.from_network(network, meta)
     model.arrays |= surrogate.to_arrays() | gate.to_arrays()
+    model.arrays |= router_arrays(network, held_out, targets, accepted, recipe.seed)
+    model.arrays |= budget_arrays(surrogate, network, held_out, recipe)
     return model
 
 
-def measure(surrogate: MultiClock, gate: Gate, network: Network, test: Pairs) -> dict[str, Any]:
-    """Accuracy and coverage on test runs, by population; errors in dex over species with x > X_MIN (1e-13: traces)."""
-    outcome = evaluate(surrogate, test, network)
-    inside = gate.box.contains(test.start.astype(np.float64), test.density, test.dt, test.temperature, test.conditions)
+def measure(outcome: Outcome, gate: Gate, test: Pairs, target: float) -> dict[str, Any]:
+    """Accuracy and coverage of an outcome on test runs at a target error, by population.
+
+    Errors in dex over species with x > X_MIN (1e-13: traces). Raises ValueError for a gate that is not calibrated for
+    the target.
+    """
+    calibration = gate.calibration
+    by_bin = None if calibration is None else calibration.serving(target)
+    if calibration is None or by_bin is None:
+        raise ValueError(f"the gate is not calibrated for a target of {target} dex")
+    cells = _conditions(test)
+    inside, threshold = gate.box.contains(*cells), by_bin[calibration.bins.place(*cells)]
     predicted = np.where(inside, outcome.predicted, np.inf)
-    persistence = cell_error(test.start.astype(np.float64), test.end.astype(np.float64), X_MIN)
+    persistence = cell_error(cells[0], test.end.astype(np.float64), calibration.weights)
     report: dict[str, Any] = {}
     for name, rows in _populations(test).items():
-        figures = coverage(predicted[rows], outcome.error[rows], gate.threshold, gate.tolerance).as_dict()
+        figures = coverage(predicted[rows], outcome.error[rows], threshold[rows], target).as_dict()
         figures["persistence_median"] = float(np.median(persistence[rows]))
         figures["inside_box"] = float(inside[rows].mean())
         figures |= _traces(outcome, rows)
@@ -134,6 +164,16 @@ def accuracy_table(accuracy: dict[str, Any]) -> str:
             f"{f['p99']:.3f} | {100 * f['accepted']:.1f} % | {f['accepted_p99']:.3f} | {f['accepted_max']:.2f} |"
         )
     return "\n".join(lines)
+
+
+def _conditions(pairs: Pairs) -> tuple[NDArray[np.float64], ...]:
+    """What `Box.contains` and `Bins.place` read of the pairs."""
+    return pairs.start.astype(np.float64), pairs.density, pairs.dt, pairs.temperature, pairs.conditions
+
+
+def _told(targets: tuple[float, ...]) -> float:
+    """The target whose figures stand for the model: the largest up to 0.1 dex, or the smallest."""
+    return max((target for target in targets if target <= 0.1), default=min(targets))
 
 
 def _traces(outcome: Outcome, rows: NDArray[np.bool_]) -> dict[str, float]:

@@ -6,6 +6,8 @@
 
 namespace pcs::PCS_ISA {
 
+constexpr double ln10 = 2.302585092994045684;
+
 struct CellInput {
     double n_H, temperature_K, dt_s;
     const double* conditions;
@@ -41,6 +43,33 @@ inline void write_cell(const PlanView& plan, const CellArrays& cells, int64_t ce
                        double n_H) {
     double* n = cells.n_cm3 + cell * cells.cell_stride;
     for (int i = 0; i < plan.n_species; ++i) n[plan.order[i] * cells.species_stride] = x[i * stride] * n_H;
+}
+
+// A number in [0, 1) that the bits of a cell's own input choose: the same for the same cell, whatever stands beside it.
+// solver/chance.py has the same arithmetic.
+inline double chance(const PlanView& plan, const CellArrays& cells, int64_t cell, uint64_t salt) {
+    uint64_t h = salt;
+    const auto mix = [&h](double value) {
+        uint64_t bits;
+        __builtin_memcpy(&bits, &value, sizeof bits);
+        h = (h ^ bits) * UINT64_C(0x9E3779B97F4A7C15);
+        h ^= (uint64_t)((int64_t)h >> 32);
+    };
+    const double* n = cells.n_cm3 + cell * cells.cell_stride;
+    for (int i = 0; i < plan.n_species; ++i) mix(n[i * cells.species_stride]);
+    mix(cells.temperature_K[cell * cells.temperature_stride]);
+    for (int c = 0; c < plan.n_conditions; ++c)
+        mix(cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride]);
+    mix(cells.dt_s[cell * cells.dt_stride]);
+    return (double)(h >> 11) * 0x1p-53;
+}
+constexpr uint64_t refresh_salt = 1, audit_salt = 2;
+
+// How many of the ascending edges lie at or below the value (none for NaN).
+inline int place_among(const double* edges, int n_edges, double value) {
+    int place = 0;
+    while (place < n_edges && value >= edges[place]) ++place;
+    return place;
 }
 
 // The next cell of the queue, -1 when it is empty.

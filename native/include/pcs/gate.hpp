@@ -6,61 +6,78 @@
 
 namespace pcs::PCS_ISA {
 
-inline bool inside(const BoxSide& side, double value) { return value >= side.low && value <= side.high; }
-
-// Whether a cell lies between the box's sides that bound its state and its surroundings; x are its fractions (species *
-// stride).
-inline bool state_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
-                         int stride) {
-    const auto total = [&](int quantity) {
+// x: the cell's fractions (species * stride).
+inline double value_of(const Quantity& quantity, const PlanView& plan, const SurrogateView& s, const CellInput& cell,
+                       const double* x, int stride) {
+    const auto total = [&](int conserved) {
         double sum = 0;
-        for (int i = 0; i < plan.n_species; ++i) sum += plan.composition[quantity * plan.n_species + i] * x[i * stride];
+        for (int i = 0; i < plan.n_species; ++i)
+            sum += plan.composition[conserved * plan.n_species + i] * x[i * stride];
         return sum;
     };
+    switch (quantity.kind) {
+        case QuantityKind::temperature:
+            return cell.temperature_K;
+        case QuantityKind::theta:
+            return cell.n_H * cell.dt_s;
+        case QuantityKind::condition_per_density:
+            return cell.conditions[quantity.index] / cell.n_H;
+        case QuantityKind::condition_times_dt:
+            return cell.conditions[quantity.index] * cell.dt_s;
+        case QuantityKind::element_ratio:
+            return total(quantity.index) / total(quantity.other);
+        case QuantityKind::net_charge:
+            return __builtin_fabs(total(quantity.index)) / x[s.electron * stride];
+        case QuantityKind::abundance:
+            return x[quantity.index * stride];
+    }
+    return 0;
+}
+
+inline bool tells_time(const Quantity& quantity) {
+    return quantity.kind == QuantityKind::theta || quantity.kind == QuantityKind::condition_times_dt;
+}
+
+// Whether a cell lies between the box's sides that bound its time (or those that bound its state and its surroundings).
+inline bool inside(bool time, const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                   int stride) {
     for (int k = 0; k < s.n_sides; ++k) {
         const BoxSide& side = s.sides[k];
-        double value = 0;
-        switch (side.kind) {
-            case BoxKind::temperature:
-                value = cell.temperature_K;
-                break;
-            case BoxKind::condition_per_density:
-                value = cell.conditions[side.index] / cell.n_H;
-                break;
-            case BoxKind::element_ratio:
-                value = total(side.index) / total(side.other);
-                break;
-            case BoxKind::net_charge:
-                value = __builtin_fabs(total(side.index)) / x[s.electron * stride];
-                break;
-            case BoxKind::abundance:
-                value = x[side.index * stride];
-                break;
-            case BoxKind::theta:
-            case BoxKind::condition_times_dt:
-                continue;
-        }
-        if (!inside(side, value)) return false;
+        if (tells_time(side.quantity) != time) continue;
+        const double value = value_of(side.quantity, plan, s, cell, x, stride);
+        if (!(value >= side.low && value <= side.high)) return false;
     }
     return true;
 }
+inline bool state_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                         int stride) {
+    return inside(false, plan, s, cell, x, stride);
+}
+inline bool time_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                        int stride) {
+    return inside(true, plan, s, cell, x, stride);
+}
 
-// ... and between those that bound the time.
-inline bool time_inside(const SurrogateView& s, const CellInput& cell) {
-    for (int k = 0; k < s.n_sides; ++k) {
-        const BoxSide& side = s.sides[k];
-        if (side.kind == BoxKind::theta && !inside(side, cell.n_H * cell.dt_s)) return false;
-        if (side.kind == BoxKind::condition_times_dt && !inside(side, cell.conditions[side.index] * cell.dt_s))
-            return false;
+// The bin whose threshold counts for the cell.
+inline int bin_of(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x, int stride) {
+    int bin = 0;
+    for (int k = 0; k < s.n_axes; ++k) {
+        const BinAxis& axis = s.axes[k];
+        const double value = value_of(axis.quantity, plan, s, cell, x, stride);
+        bin = bin * (axis.n_edges + 1) + place_among(axis.edges, axis.n_edges, value);
     }
-    return true;
+    return bin;
 }
 
 // The verdict on a column of a tile: projected onto its elements and charge, and the predicted error, where the map
-// predicts one, below the threshold.
-inline bool trusted(const SurrogateView& s, const SurrogateSettings& settings, bool projected, const float* score,
-                    int column) {
-    return projected && (!settings.use_gate || !score || score[column] < s.threshold);
+// predicts one, below the threshold of the cell's bin.
+inline bool trusted(const SurrogateSettings& settings, bool projected, const float* score, int column, int bin) {
+    return projected && (!settings.use_gate || !score || score[column] < settings.thresholds[bin]);
+}
+
+// What remains of an error after theta = n_H dt.
+inline double kappa(const BudgetView& budget, double theta) {
+    return budget.kappa ? budget.kappa[place_among(budget.edges, budget.n_edges, theta)] : 1.0;
 }
 
 }  // namespace pcs::PCS_ISA

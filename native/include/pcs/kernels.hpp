@@ -29,6 +29,9 @@ struct CellArrays {
     int32_t repair;             // Repair flags: how a cell is mended when it is read
     int32_t electron;           // host index of e-, -1: none
     int32_t* counts = nullptr;  // (cells, n_cell_counts), added to; null: nobody asked
+    double* estimates = nullptr;  // (cells, 2): the integrator's `change` and `rate` (RouterView); null: nobody asked
+    double* error_dex = nullptr;  // the error that each cell carries [dex], in and out; null: the host keeps none
+    int64_t error_stride = 0;
 };
 
 // What a trajectory adds to the cells: `dt_s` and `status` of CellArrays are not read then.
@@ -50,6 +53,15 @@ struct CellQueue {
     int64_t* next;  // shared counter, advanced atomically
 };
 
+// Which cells the integrator gives back untouched before their first step, for the learned step to serve: by what it
+// expects of them, change (of a diagonal implicit Euler step over dt) and rate (|dx/dt| dt), in units of what a step may
+// err.
+struct RouterView {
+    int32_t n_change, n_rate;     // edges
+    const double *change, *rate;  // ascending
+    const uint8_t* sent;          // (n_change + 1, n_rate + 1), 1: given back
+};
+
 struct IntegratorSettings {
     double rtol, atol;    // atol in x = n / n_H
     double first_step;    // the first step is first_step / |dx/dt|, in units of what a step may err, ...
@@ -58,25 +70,32 @@ struct IntegratorSettings {
     bool tables_only;           // no straight-line kernels
     bool drop_unresolved_ions;  // a state without ions may stay without: only where charge could not be restored else
     int8_t success;             // the status of a solved cell; 0 keeps what stands there
+    const RouterView* router;   // null: every cell is solved
+    double skip_dex;            // with CellArrays::error_dex: cells whose expected change is below it stay as they are
+    double budget_dex;          // ... unless their error would pass this
 };
 
 struct IntegratorStatistics {
-    int64_t solved, failed, steps, rejected;
+    int64_t solved, failed, skipped, steps, rejected;
     double worst_defect;  // before projection
 };
 
 struct SurrogateSettings {
-    int32_t use_gate;  // 0: mode "surrogate", every cell that can be projected is accepted
+    int32_t use_gate;          // 0: mode "surrogate", every cell that can be projected is accepted
+    const double* thresholds;  // (bins) on log10 of the predicted error in dex; null where the map predicts none
+    double budget_dex;         // of CellArrays::error_dex
+    double exact_share;        // of the cells without such a budget: they go to the exact path whatever the verdict
+    double audit_share;        // of the accepted cells: they go to the exact path to be compared
 };
 
 struct SurrogateStatistics {
-    int64_t accepted, refused_box, refused_error;
+    int64_t accepted, refused_box, refused_error, refused_budget, audited;
     double worst_defect;  // of the accepted cells, before projection
 };
 
 // The results of every verb for the tests: (cells, width of the verb) arrays, null where not wanted.
 struct SurrogateTrace {
-    double *features, *latent0, *latent, *guess, *conserved, *lambda, *score;
+    double *features, *latent0, *latent, *guess, *conserved, *lambda, *score, *bin;
 };
 
 struct Kernels {
@@ -114,6 +133,7 @@ constexpr uint64_t kernel_layout() {
                                   sizeof(SurrogateView),
                                   sizeof(CellArrays),
                                   sizeof(CellQueue),
+                                  sizeof(RouterView),
                                   sizeof(IntegratorSettings),
                                   sizeof(IntegratorStatistics),
                                   sizeof(Kernels)};

@@ -135,7 +135,10 @@ class Integrator {
         refill();
         while (n_active > 0) {
             chemistry.rhs(w.x, w.f);
-            if (any(fresh)) choose_first_step(chemistry);
+            if (any(fresh) && choose_first_step(chemistry)) {  // lanes are free again: no step without their cells
+                refill();
+                continue;
+            }
             h = min(h, dt - t);
             rodas4_step(chemistry, plan.n_species, w, h);
             control(chemistry);
@@ -147,7 +150,8 @@ class Integrator {
   private:
     // h0: the whole dt where a diagonal implicit Euler step (change = f / (1/dt + L)) says that little will happen, as
     // in most calls of a hydro code; else from the initial rate of change. An unfit guess costs a rejected step.
-    void choose_first_step(const Chemistry& chemistry) {
+    // Returns whether a lane has let its cell go.
+    bool choose_first_step(const Chemistry& chemistry) {
         chemistry.loss(w.x, w.x_new);
         for (int i = 0; i < plan.n_species; ++i)
             w.x_new[i] = w.f[i] / (1.0 / dt + w.x_new[i] / (w.x[i] + settings.atol));
@@ -155,7 +159,37 @@ class Integrator {
         const Vec rate = largest_error(plan.n_species, w.f, w.x, settings.rtol, settings.atol);
         const Vec cautious = min(settings.first_step / max(rate, broadcast(1e-300)), dt);
         h = fresh ? (change < settings.small_change ? dt : cautious) : h;
+        bool freed = false;
+        for (int l = 0; l < W; ++l)
+            if (fresh[l] && cell[l] >= 0) freed |= let_go(l, change[l], rate[l] * dt[l]);
         fresh = Int{};
+        return freed;
+    }
+
+    // A cell that nothing will happen to stays as it is; one that is dear to integrate goes back to the router.
+    bool let_go(int l, double change, double rate) {
+        if (cells.estimates) {
+            cells.estimates[2 * cell[l]] = change;
+            cells.estimates[2 * cell[l] + 1] = rate;
+        }
+        if (cells.error_dex && settings.skip_dex > 0) {
+            // |f| dt, not the smaller `change`: a group of species in fast exchange may drift as a whole.
+            const double moved = rate * error_control::allowed * settings.rtol * (1 / ln10);
+            double& carried = cells.error_dex[cell[l] * cells.error_stride];
+            if (moved <= settings.skip_dex && carried + moved <= settings.budget_dex) {
+                carried += moved;
+                cells.status[cell[l]] = 1;
+                ++statistics.skipped;
+                vacate(l);
+                return true;
+            }
+        }
+        if (!settings.router) return false;
+        const RouterView& r = *settings.router;
+        const int row = place_among(r.change, r.n_change, change), column = place_among(r.rate, r.n_rate, rate);
+        if (!r.sent[row * (r.n_rate + 1) + column]) return false;
+        vacate(l);
+        return true;
     }
 
     // The step's error against what is allowed, from the embedded solution's estimate in w.K[5] (spent here).

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "pcs/audit.hpp"
+#include "pcs/calibration.hpp"
 #include "pcs/kernels.hpp"
 #include "pcs/plan.hpp"
 #include "pcs/tables.hpp"
@@ -35,10 +39,15 @@ struct Options {
     Mode mode = Mode::automatic;
     bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
     bool tables_only = false;      // leave the straight-line kernels alone, if there are any
-    double rtol = 1e-2, atol = 1e-15;
+    double rtol = 1e-2, atol = 1e-15;  // in use: the host's, those of the target, or these
     int max_steps = 2000, threads = 0, repair = repair_none;
-    double target_error_dex = 0;  // 0: rtol and atol are the host's, or the defaults
-    bool tolerances_set = false;  // by the host
+    double target_error_dex = 0;  // in use; 0: none
+    double error_budget_dex = 0;  // in use
+    double audit = 1e-3;          // share of the accepted cells
+    std::int64_t exact_every = 100;
+    // By the host, each if at all.
+    std::optional<double> given_rtol, given_atol, given_target_dex, given_budget_dex;
+    std::optional<Costs> given_costs;
     bool statistics = false;      // for bindings: hand in CellArrays::counts
 };
 
@@ -63,6 +72,12 @@ struct TrajectoryRequest {
     Mode mode;
 };
 
+// The rtol and atol that target_error_dex picks for the exact integrator.
+struct Tolerances {
+    double rtol, atol;
+};
+Tolerances tolerances_for(double target_dex);
+
 // The kernels of this process: the best that the processor has, or what PCS_ISA (sse2, avx2, avx512) asks for.
 // Throws Error (option) if PCS_ISA names something unknown or more than the processor has.
 const Kernels& kernels();
@@ -85,7 +100,17 @@ class Solver {
     void set_option(const std::string& key, const std::string& value);
 
     // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
-    Report step(const StepRequest& request) const;
+    // exact: as in mode exact.
+    Report step(const StepRequest& request, bool exact = false) const;
+
+    // What cells cost on this machine: measured when first asked for, or the host's. Throws Error (option) for a model
+    // without a router.
+    Costs costs() const;
+
+    // The gate's bins as the audit has left them (none where the gate is not calibrated, or not for the target error),
+    // and counts from elsewhere (the torch engine).
+    std::vector<AuditBin> audit_table() const { return audit_.table(); }
+    AuditVerdict merge_audit(const std::vector<Audited>& cells) const { return audit_.merge(cells); }
 
     // Whether straight-line kernels are there for the network, in the library or in an object that is in use.
     bool has_code() const { return straight_line().has_code(plan_.view()); }
@@ -118,8 +143,23 @@ class Solver {
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
     void inspect(const StepRequest& request, Report& report) const;
+    bool learns(Mode mode) const;
+    // What follows from options that the host has set; and then takes them into use.
+    void adopt(Options options);
+    // Lets the integrator serve the cells that the surrogate would not make cheaper; the others still wait.
+    void route(const CellArrays& cells, Scratch& scratch, Report& report) const;
     void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    // The cells that await an audit: remembered before they are solved exactly, compared after.
+    void remember_audited(const CellArrays& cells, Scratch& scratch) const;
+    void compare_audited(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    void contract_errors(const CellArrays& cells) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    IntegratorSettings integrator_settings() const;
+    // The listed cells, shared by a team.
+    void integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,
+                        Scratch& scratch, Report& report) const;
+    const std::vector<std::uint8_t>& sent() const;
+    Costs measure_costs() const;
     // The two paths of a trajectory, for the pairs whose status asks for them.
     void follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const;
     void integrate_through(const CellArrays& cells, const TrajectoryArrays& trajectory, Report& report) const;
@@ -131,6 +171,12 @@ class Solver {
     Plan plan_;
     std::unique_ptr<Surrogate> surrogate_;  // null: a network alone
     Options options_;
+    int target_ = -1;  // the row of the gate's calibration that serves; -1: none
+    mutable Audit audit_;
+    // Which bins of the router go to the surrogate; made when first needed.
+    mutable std::mutex routing_lock_;
+    mutable std::optional<Costs> costs_;
+    mutable std::vector<std::uint8_t> sent_;
     const Kernels* object_ = nullptr;  // of the user's; null: those of the library
     int electron_ = -1;
 };

@@ -48,11 +48,18 @@ class LearnedStep {
             const int64_t next = take(queue);
             if (next < 0) break;
             const CellInput input = read_cell(plan, cells, next, x, 1, conditions);
-            if (settings.use_gate && !(state_inside(plan, net, input, x, 1) && time_inside(net, input))) {
+            if (settings.use_gate &&
+                !(state_inside(plan, net, input, x, 1) && time_inside(plan, net, input, x, 1))) {
                 cells.status[next] = 11;
                 ++statistics.refused_box;
                 continue;
             }
+            if (settings.exact_share > 0 && chance(plan, cells, next, refresh_salt) < settings.exact_share) {
+                cells.status[next] = 18;
+                ++statistics.refused_budget;
+                continue;
+            }
+            bin[count] = bin_of(plan, net, input, x, 1);
             tile_.set(count, input, x);
             cell[count++] = next;
         }
@@ -64,17 +71,33 @@ class LearnedStep {
     void gate() {
         const float* score = map.predict_error(tile_);
         for (int t = 0; t < tile_.n_cells; ++t) {
-            if (trusted(net, settings, projection.done[t], score, t)) {
-                write_cell(plan, cells, cell[t], (double*)tile_.guess + t, tile, ((double*)tile_.n_H)[t]);
-                cells.status[cell[t]] = 0;
-                ++statistics.accepted;
-                if (projection.before[t] > statistics.worst_defect) statistics.worst_defect = projection.before[t];
-            } else {
+            const bool charged = score && cells.error_dex;
+            const double carried = charged ? carried_after(t, score[t]) : 0;
+            if (!trusted(settings, projection.done[t], score, t, bin[t])) {
                 cells.status[cell[t]] = settings.use_gate ? 13 : -3;
                 ++statistics.refused_error;
+            } else if (settings.use_gate && !(carried <= settings.budget_dex)) {
+                cells.status[cell[t]] = 15;
+                ++statistics.refused_budget;
+            } else if (settings.audit_share > 0 && chance(plan, cells, cell[t], audit_salt) < settings.audit_share) {
+                cells.status[cell[t]] = 14;
+                ++statistics.audited;
+            } else {
+                write_cell(plan, cells, cell[t], (double*)tile_.guess + t, tile, ((double*)tile_.n_H)[t]);
+                cells.status[cell[t]] = 0;
+                if (charged) cells.error_dex[cell[t] * cells.error_stride] = carried;
+                ++statistics.accepted;
+                if (projection.before[t] > statistics.worst_defect) statistics.worst_defect = projection.before[t];
             }
         }
         if (score) record(trace ? trace->score : nullptr, score, 1);
+        for (int t = 0; trace && trace->bin && t < tile_.n_cells; ++t) trace->bin[cell[t]] = bin[t];
+    }
+
+    // The error that a cell carries once the predicted one is added to what remains of the former [dex].
+    double carried_after(int t, float score) const {
+        const double before = cells.error_dex[cell[t] * cells.error_stride];
+        return kappa(net.budget, ((double*)tile_.theta)[t]) * before + exp(broadcast(ln10 * score))[0];
     }
 
     // What the verbs made, for the tests.
@@ -112,6 +135,7 @@ class LearnedStep {
     Projection projection;
     double* one_cell;
     int64_t cell[tile] = {};
+    int bin[tile] = {};
 };
 
 }  // namespace pcs::PCS_ISA

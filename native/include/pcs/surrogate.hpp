@@ -1,9 +1,11 @@
 // The surrogate of a model file, packed for the kernels. SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "pcs/calibration.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/plan.hpp"
 #include "pcs/surrogate_view.hpp"
@@ -20,17 +22,28 @@ class Surrogate {
     Surrogate& operator=(const Surrogate&) = delete;
 
     const SurrogateView& view() const { return view_; }
+    int bins() const;
+    // Null where the box alone decides; null where every cell meets the surrogate first.
+    const Calibration* calibration() const { return calibration_.get(); }
+    const RouterTable* router() const { return router_.get(); }
 
   private:
     void load_multi_clock(const ModelFile& file, const NetworkTables& tables);
     void load_latent(const ModelFile& file, const NetworkTables& tables);
     MlpView load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last);
     void load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
+    void load_bins(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
+    void load_budget(const ModelFile& file);
 
     std::vector<std::vector<float>> storage_;  // packed weights and biases
     std::vector<double> clock_theta_, mean_, scale_, middle_;
     std::vector<float> feature_mean_, feature_scale_, directions_, octaves_;
     std::vector<BoxSide> sides_;
+    std::vector<BinAxis> axes_;
+    std::vector<std::vector<double>> edges_;  // of the axes
+    std::vector<double> budget_edges_, kappa_;
+    std::unique_ptr<Calibration> calibration_;
+    std::unique_ptr<RouterTable> router_;
     SurrogateView view_{};
 };
 

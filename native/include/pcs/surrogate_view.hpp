@@ -21,7 +21,8 @@ struct MlpView {
     LayerView layers[max_layers];
 };
 
-enum class BoxKind : int32_t {
+// A quantity of a cell in the symmetry-reduced form (docs/architecture.md, "The box").
+enum class QuantityKind : int32_t {
     temperature,
     theta,
     condition_per_density,
@@ -31,10 +32,28 @@ enum class BoxKind : int32_t {
     abundance
 };
 
+struct Quantity {
+    QuantityKind kind;
+    int32_t index, other;  // of the condition, of the conserved quantities whose ratio it is, or of the species
+};
+
 struct BoxSide {
-    BoxKind kind;
-    int32_t index, other;  // of the condition, of the conserved quantities whose ratio is bounded, or of the species
+    Quantity quantity;
     double low, high;
+};
+
+// One axis of the grid of bins, each with its own threshold; the last axis runs fastest.
+struct BinAxis {
+    Quantity quantity;
+    int32_t n_edges;
+    const double* edges;  // ascending: n_edges + 1 bins
+};
+
+// The share of a cell's error that is left after a step, by theta = n_H dt.
+struct BudgetView {
+    int32_t n_edges;       // 0 and null: errors add up
+    const double* edges;   // ascending [s cm^-3]
+    const double* kappa;   // (n_edges + 1)
 };
 
 // The multi-clock flow map.
@@ -73,7 +92,9 @@ struct SurrogateView {
     LatentView latent_map;
     int32_t n_sides, electron;  // plan index of e-; -1: none
     const BoxSide* sides;
-    double threshold;  // on the predicted log10 of the cell's error in dex, where the map predicts one
+    int32_t n_axes;
+    const BinAxis* axes;
+    BudgetView budget;
 };
 
 }  // namespace pcs

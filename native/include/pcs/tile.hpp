@@ -9,7 +9,6 @@
 namespace pcs::PCS_ISA {
 
 constexpr int vectors = tile / W;  // vectors of doubles in a tile's row
-constexpr double ln10 = 2.302585092994045684;
 
 inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
 inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }

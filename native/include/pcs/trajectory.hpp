@@ -68,7 +68,7 @@ class LearnedTrajectory {
         int8_t& status = trajectory.status[cell[c] * trajectory.n_times + k];
         if (status < 10) return false;
         input[c].dt_s = trajectory.times_s[k];
-        if (!settings.use_gate || (state_ok[c] && time_inside(net, input[c]))) return true;
+        if (!settings.use_gate || (state_ok[c] && time_inside(plan, net, input[c], (double*)starts.x + c, tile))) return true;
         status = 11;
         ++statistics.refused_box;
         return false;
@@ -93,7 +93,10 @@ class LearnedTrajectory {
         const float* score = pair_map.predict_error(pairs);
         bool accepted[tile];
         for (int t = 0; t < count; ++t) {
-            accepted[t] = trusted(net, settings, projection.done[t], score, t);
+            CellInput given = input[start_of[t]];
+            given.dt_s = time[t];
+            const int bin = bin_of(plan, net, given, (double*)starts.x + start_of[t], tile);
+            accepted[t] = trusted(settings, projection.done[t], score, t, bin);
             if (accepted[t]) {
                 trajectory.status[row[t]] = 0;
                 ++statistics.accepted;
