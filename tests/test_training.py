@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pychemsurrogate.cli import main
 from pychemsurrogate.integrators import ScipyBDF, conservation_defect
 from pychemsurrogate.network import load_network
+from pychemsurrogate.solver import Solver
 from pychemsurrogate.training import dataset
 from pychemsurrogate.training.dataset import DatasetError, generate, load, read_provenance
 from pychemsurrogate.training.sampling import FAMILY, KINDS, Ranges, SamplingError, disturb, history, initial_abundances
@@ -229,8 +230,10 @@ def tiny_recipe() -> Any:
         samples=64 * 120,
         batch=64,
         head_samples=64 * 60,
-        tolerance=3.0,
-        alpha=0.3,
+        targets=(0.1, 1.0),
+        alpha=0.4,
+        bins=(("T", (50.0,)),),
+        weights=(("CO", 2.0),),
         seed=2,
     )
 
@@ -248,6 +251,21 @@ def test_training_makes_a_model_file(tiny_data: Path, tmp_path: Path) -> None:
     table = accuracy_table(model.meta["accuracy"])
     assert "hydro-like" in table
     assert all(figures["inside_box"] == 1.0 for figures in model.meta["accuracy"].values())
+    # The router, the budget and the bins are there, make sense, and the solver takes them.
+    arrays = model.arrays
+    assert arrays["gate/thresholds"].shape == (2, 2)
+    assert arrays["gate/weights"][NETWORK.species_index("CO")] == 2.0
+    steps, accepted, saved = (arrays[f"router/{name}"] for name in ("steps", "accepted", "saved"))
+    assert ((saved > 0.0) <= (accepted > 0.0)).all()
+    assert (accepted[1] >= accepted[0]).all()
+    known = steps[1] > 0.0
+    assert known.sum() >= 5
+    assert steps[1][known].min() >= 1.0
+    assert np.mean(steps[1][8:][known[8:]]) > 2.0 * np.mean(steps[1][:2][known[:2]])  # larger change, more steps
+    assert len(arrays["budget/kappa"]) == len(arrays["budget/theta_edges"]) + 1
+    solver = Solver.load(tmp_path / "tiny.pcs", target_error_dex=1.0)
+    assert solver.costs["step"] > 0.0
+    assert [row.bin for row in solver.audit()] == ["T < 50", "T >= 50"]
 
 
 def test_an_interrupted_fit_ends_in_the_same_weights(

@@ -183,11 +183,11 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
                     int64_t error_stride, const int8_t* mask, int8_t* status) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
     return guarded([&] {
-        this_thread().report = solver->solver.step(
-            {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
-              cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver->solver, n_cells),
-              nullptr, error_dex, error_stride},
-             mask});
+        this_thread().report =
+            solver->solver.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
+                                  conditions, cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1,
+                                  counts_of(solver->solver, n_cells), nullptr, error_dex, error_stride},
+                                 mask});
         return 0;
     });
 }

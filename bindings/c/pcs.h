@@ -147,7 +147,8 @@ PCS_API int pcs_costs(const pcs_solver* solver, double* costs_us);
 
 /* A figure of the calling thread's last step on any handle, by name:
  *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, refused_budget, routed, audited,
- *   violations, bins_tightened, bins_closed, second_try, failed, repaired, steps, rejected_steps, seconds, seconds_surrogate, seconds_exact, defect_max */
+ *   violations, bins_tightened, bins_closed, second_try, failed, repaired, steps, rejected_steps, seconds,
+ * seconds_surrogate, seconds_exact, defect_max */
 PCS_API int pcs_report(const pcs_solver* solver, const char* key, double* value);
 
 /* What the calling thread's last failed call says; "" if none failed. NULL asks for the last failed pcs_open.

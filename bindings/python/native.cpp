@@ -178,9 +178,9 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     const auto array = [cells](py::ssize_t width) { return Dense(std::vector<py::ssize_t>{cells, width}); };
     Dense features = array(solver.features()), latent0 = array(solver.latent()), latent = array(solver.latent()),
           guess = array(S), conserved = array(S), lambda = array(Q), score = array(1);
-    const pcs::SurrogateTrace to{features.mutable_data(), latent0.mutable_data(),   latent.mutable_data(),
-                                 guess.mutable_data(),    conserved.mutable_data(), lambda.mutable_data(),
-                                 score.mutable_data(),    nullptr};
+    const pcs::SurrogateTrace to{
+        features.mutable_data(),  latent0.mutable_data(), latent.mutable_data(), guess.mutable_data(),
+        conserved.mutable_data(), lambda.mutable_data(),  score.mutable_data(),  nullptr};
     solver.trace(
         {cells, copy.data(), S, 1, temperature.data(), 1, conditions.data(), C, 1, dt.data(), 1, status.data(), 0, -1},
         to);
@@ -213,9 +213,8 @@ std::pair<int, int> merge_audit(const pcs::Solver& solver, const std::vector<std
 py::dict options(const pcs::Solver& solver) {
     const pcs::Options& o = solver.options();
     return py::dict(py::arg("rtol") = o.rtol, py::arg("atol") = o.atol,
-                    py::arg("target_error_dex") = o.target_error_dex,
-                    py::arg("error_budget_dex") = o.error_budget_dex, py::arg("audit") = o.audit,
-                    py::arg("exact_every") = o.exact_every);
+                    py::arg("target_error_dex") = o.target_error_dex, py::arg("error_budget_dex") = o.error_budget_dex,
+                    py::arg("audit") = o.audit, py::arg("exact_every") = o.exact_every);
 }
 
 }  // namespace

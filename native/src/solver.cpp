@@ -50,9 +50,9 @@ constexpr Try tries[] = {{1, 1, 1}, {0.1, 0.1, 10}, {1e-3, 1e-6, 100}};
 struct MeasuredError {
     double rtol, dex;
 };
-constexpr MeasuredError measured_errors[] = {{3e-2, 1.4e-2}, {2e-2, 9.1e-3}, {1e-2, 4.3e-3}, {5e-3, 1.8e-3}, {2e-3, 7.6e-4},
-                                             {1e-3, 3.8e-4}, {3e-4, 1.2e-4}, {1e-4, 4.7e-5}, {3e-5, 1.5e-5},
-                                             {1e-5, 5.5e-6}, {3e-6, 1.7e-6}, {1e-6, 5.5e-7}};
+constexpr MeasuredError measured_errors[] = {{3e-2, 1.45e-2}, {2e-2, 9.1e-3}, {1e-2, 4.3e-3}, {5e-3, 1.8e-3},
+                                             {2e-3, 7.6e-4},  {1e-3, 3.8e-4}, {3e-4, 1.2e-4}, {1e-4, 4.7e-5},
+                                             {3e-5, 1.5e-5},  {1e-5, 5.5e-6}, {3e-6, 1.7e-6}, {1e-6, 5.5e-7}};
 constexpr double seed_margin = 1.5;  // other cells than the measured ones
 constexpr double smallest_target_dex = 1e-6, largest_target_dex = 1, default_target_dex = 0.1;
 constexpr double default_rtol = 1e-2, default_atol = 1e-15;
@@ -499,8 +499,20 @@ Costs Solver::measure_costs() const {
     Buffer buffer;
     void* const workspace =
         buffer.reserve(std::max(exact.integrator_bytes(plan), kernels().surrogate_bytes(plan, net)));
-    CellArrays arrays{cells, nullptr, S, 1, table.temperature.data(), 1, table.conditions.data(), C, 1,
-                      table.dt.data(), 1, status.data(), repair_none, electron_};
+    CellArrays arrays{cells,
+                      nullptr,
+                      S,
+                      1,
+                      table.temperature.data(),
+                      1,
+                      table.conditions.data(),
+                      C,
+                      1,
+                      table.dt.data(),
+                      1,
+                      status.data(),
+                      repair_none,
+                      electron_};
     const auto microseconds = [&](const std::vector<std::int64_t>& list, const auto& work) {
         double least = std::numeric_limits<double>::infinity();
         for (int k = 0; k < repeats; ++k) {
@@ -543,24 +555,37 @@ Costs Solver::measure_costs() const {
                                 : (time[0] + time[1]) / (taken[0] + taken[1]);
     costs.cell = std::max((time[0] - taken[0] * costs.step) / size[0], 0.0);
     const std::uint8_t every = 1;
-    const RouterView to_surrogate{0, 0, nullptr, nullptr, &every};
+    const RouterView to_surrogate{0, 0, nullptr, nullptr, &every, 0};
     IntegratorSettings evicting = settings;
     evicting.router = &to_surrogate;
     costs.eviction = microseconds(all, integrate_them(evicting)) / static_cast<double>(cells);
     const std::vector<double> open(surrogate_->bins(), std::numeric_limits<double>::infinity());
     const SurrogateSettings accepting{1, open.data(), 0, 0, 0};
-    costs.learned = microseconds(all, [&](const CellQueue& queue) {
-                        SurrogateStatistics statistics{};
-                        kernels().advance(plan, net, arrays, queue, accepting, statistics, nullptr, workspace);
-                    }) / static_cast<double>(cells);
+    costs.learned =
+        microseconds(all,
+                     [&](const CellQueue& queue) {
+                         SurrogateStatistics statistics{};
+                         kernels().advance(plan, net, arrays, queue, accepting, statistics, nullptr, workspace);
+                     }) /
+        static_cast<double>(cells);
     return costs;
 }
 
 void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
     const RouterTable& table = *surrogate_->router();
-    const RouterView router{static_cast<std::int32_t>(table.change.size()), static_cast<std::int32_t>(table.rate.size()),
-                            table.change.data(), table.rate.data(), sent().data()};
+    const std::vector<std::uint8_t>& sent = this->sent();
+    const std::size_t first = std::find(sent.begin(), sent.end(), 1) - sent.begin();
+    const std::size_t row = first / (table.rate.size() + 1);
+    const double lowest = row == 0                     ? -std::numeric_limits<double>::infinity()
+                          : row <= table.change.size() ? table.change[row - 1]
+                                                       : std::numeric_limits<double>::infinity();
+    const RouterView router{static_cast<std::int32_t>(table.change.size()),
+                            static_cast<std::int32_t>(table.rate.size()),
+                            table.change.data(),
+                            table.rate.data(),
+                            sent.data(),
+                            lowest};
     IntegratorSettings settings = integrator_settings();
     settings.router = &router;
     settings.success = status_EXACT_ROUTED;
@@ -615,9 +640,20 @@ void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
     }
     const std::int64_t stride = static_cast<std::int64_t>(C + 2);
     const double* const columns = mine.audited_columns.data();
-    const CellArrays packed{static_cast<std::int64_t>(count), mine.audited_n.data(), static_cast<std::int64_t>(S), 1,
-                            columns, stride, columns + 2, stride, 1, columns + 1, stride, mine.audited_status.data(),
-                            cells.repair, cells.electron};
+    const CellArrays packed{static_cast<std::int64_t>(count),
+                            mine.audited_n.data(),
+                            static_cast<std::int64_t>(S),
+                            1,
+                            columns,
+                            stride,
+                            columns + 2,
+                            stride,
+                            1,
+                            columns + 1,
+                            stride,
+                            mine.audited_status.data(),
+                            cells.repair,
+                            cells.electron};
     SurrogateTrace trace{};
     trace.bin = mine.audited_bin.data();
     std::int64_t next = 0;
@@ -692,8 +728,17 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
 }
 
 IntegratorSettings Solver::integrator_settings() const {
-    return {options_.rtol, options_.atol, first_step, small_change, options_.max_steps, options_.tables_only, false, 0,
-            nullptr, 0, options_.error_budget_dex};
+    return {options_.rtol,
+            options_.atol,
+            first_step,
+            small_change,
+            options_.max_steps,
+            options_.tables_only,
+            false,
+            0,
+            nullptr,
+            0,
+            options_.error_budget_dex};
 }
 
 void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,

@@ -268,8 +268,8 @@ void Surrogate::load_bins(const ModelFile& file, const NetworkTables& tables, co
     for (std::size_t k = 0; k < names.size(); ++k)
         edges_.push_back(ascending(file, "gate/bin_edges" + std::to_string(k)));
     for (std::size_t k = 0; k < names.size(); ++k)
-        axes_.push_back({quantity_of(file, tables, plan, names[k]), static_cast<std::int32_t>(edges_[k].size()),
-                         edges_[k].data()});
+        axes_.push_back(
+            {quantity_of(file, tables, plan, names[k]), static_cast<std::int32_t>(edges_[k].size()), edges_[k].data()});
     view_.n_axes = static_cast<std::int32_t>(axes_.size());
     view_.axes = axes_.data();
 }

@@ -60,21 +60,21 @@ class Population:
 def calibrate(populations: Sequence[Population], bins: int, target: float, alpha: float) -> FloatArray:
     """The largest thresholds (bins) at which P(error > `target` | accepted) <= alpha, with CONFIDENCE.
 
-    It holds in every bin over all populations, and wherever there are enough independent cells to tell (3 / alpha) also
-    in every bin of a population, and for the population over all bins: one population (such as mixtures) cannot hide
-    behind another. -inf, which accepts nothing, where the cells allow no threshold or are too few.
+    It holds in every bin over all populations, and wherever enough independent cells are accepted to tell (3 / alpha)
+    also in every bin of a population, and for the population over all bins: one population (such as mixtures) cannot
+    hide behind another. Of fewer cells, the counted share itself must not exceed alpha. -inf, which accepts nothing,
+    where the cells allow no threshold or are too few.
     """
     everything = Population(*(np.concatenate(columns) for columns in zip(*map(_columns, populations), strict=True)))
     correlation = [_correlation(population, target, alpha) for population in populations]
     overall = _correlation(everything, target, alpha)
     thresholds = np.empty(bins)
     for b in range(bins):
-        groups = [(_where(everything, everything.bin == b), overall)]
-        for population, rho in zip(populations, correlation, strict=True):
-            mine = _where(population, population.bin == b)
-            if _tells(mine, rho, alpha):
-                groups.append((mine, rho))
-        thresholds[b] = min(_threshold(group, rho, target, alpha) for group, rho in groups)
+        parts = [
+            _threshold(_where(population, population.bin == b), rho, target, alpha, part=True)
+            for population, rho in zip(populations, correlation, strict=True)
+        ]
+        thresholds[b] = min(_threshold(_where(everything, everything.bin == b), overall, target, alpha), *parts)
     while np.isfinite(thresholds).any() and not all(
         _holds(population, thresholds, rho, target, alpha)
         for population, rho in zip(populations, correlation, strict=True)
@@ -135,22 +135,21 @@ def _where(population: Population, rows: NDArray[np.bool_]) -> Population:
     return Population(*(column[rows] for column in _columns(population)))
 
 
-def _tells(cells: Population, rho: float, alpha: float) -> bool:
-    """Whether a share of alpha could be told from none at all."""
-    return len(cells.run) > 0 and len(cells.run) / design_effect(cells.run, rho) >= 3.0 / alpha
-
-
 def _holds(population: Population, thresholds: FloatArray, rho: float, target: float, alpha: float) -> bool:
     accepted = _where(population, population.predicted < thresholds[population.bin])
-    if not _tells(accepted, rho, alpha):
+    cells, violations = len(accepted.run), np.count_nonzero(accepted.error > target)
+    if not cells:
         return True
-    violations = np.count_nonzero(accepted.error > target)
-    return float(violation_bound(violations, len(accepted.run), design_effect(accepted.run, rho))) <= alpha
+    effect = design_effect(accepted.run, rho)
+    if cells / effect < 3.0 / alpha:
+        return bool(violations <= alpha * cells)
+    return bool(violation_bound(violations, cells, effect) <= alpha)
 
 
-def _threshold(cells: Population, rho: float, target: float, alpha: float) -> float:
+def _threshold(cells: Population, rho: float, target: float, alpha: float, part: bool = False) -> float:
+    """Of one group of cells; as a part of another group, it may have too few for the bound."""
     if not len(cells.run):
-        return -np.inf
+        return np.inf if part else -np.inf
     order = np.argsort(cells.predicted, kind="stable")
     ranked = cells.predicted[order]
     violations = np.cumsum(cells.error[order] > target)
@@ -159,7 +158,8 @@ def _threshold(cells: Population, rho: float, target: float, alpha: float) -> fl
     # The bound lies above the share itself, so only ranks whose share is small enough need the costly function.
     candidates = np.flatnonzero(violations <= alpha * accepted)
     bound = violation_bound(violations[candidates], accepted[candidates], effect[candidates])
-    allowed = candidates[bound <= alpha]
+    few = accepted[candidates] / effect[candidates] < 3.0 / alpha
+    allowed = candidates[(bound <= alpha) | (few if part else False)]
     if not allowed.size:
         return -np.inf
     last = allowed[-1]

@@ -16,5 +16,5 @@ def chance(n: Tensor, temperature: Tensor, conditions: Tensor, dt: Tensor, salt:
     hashed = n.new_full((len(n),), salt, dtype=int64)
     for column in (*n.unbind(1), temperature, *conditions.unbind(1), dt):
         hashed = (hashed ^ column.contiguous().view(int64)) * _MULTIPLIER
-        hashed = hashed ^ (hashed >> 32)
+        hashed = hashed ^ ((hashed >> 32) & 0xFFFFFFFF)
     return ((hashed >> 11) & ((1 << 53) - 1)).to(float64) * 2.0**-53

@@ -83,11 +83,18 @@ static void test_options(pcs_solver* solver) {
                  {"max_steps", "none", "must be a number between"},
                  {"max_steps", "nan", "must be a number between"},
                  {"threads", "-2", "must be a number between"},
+                 {"error_budget_dex", "-1", "must be a number between"},
+                 {"exact_every", "-1", "must be a number between"},
+                 {"audit", "2", "must be a number between"},
+                 {"costs", "1,2,3", "must be measure, or four numbers"},
+                 {"costs", "1,2,3,x", "must be a number between"},
                  {"statistics", "some", "must be one of off, on"}};
-    static const char* const right[][2] = {{"mode", "auto"},    {"mode", "exact"},       {"rtol", "1e-3"},
-                                           {"atol", "1e-18"},   {"max_steps", "500"},    {"threads", "2"},
-                                           {"repair", "floor"}, {"repair", "electrons"}, {"repair", "floor,electrons"},
-                                           {"repair", "none"},  {"statistics", "on"},    {"statistics", "off"}};
+    static const char* const right[][2] = {{"mode", "auto"},     {"mode", "exact"},       {"rtol", "1e-3"},
+                                           {"atol", "1e-18"},    {"max_steps", "500"},    {"threads", "2"},
+                                           {"repair", "floor"},  {"repair", "electrons"}, {"repair", "floor,electrons"},
+                                           {"repair", "none"},   {"statistics", "on"},    {"statistics", "off"},
+                                           {"exact_every", "0"}, {"audit", "0.5"},        {"error_budget_dex", "1"},
+                                           {"costs", "1,2,3,4"}, {"costs", "measure"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
         CHECK_FAILS(pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
     for (size_t i = 0; i < sizeof right / sizeof *right; ++i)
@@ -111,6 +118,9 @@ static void test_null_handle(void) {
     CHECK_FAILS(pcs_step(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, NULL, NULL), PCS_E_ARGUMENT,
                 "open it with pcs_open");
     CHECK_FAILS(pcs_report(NULL, "cells", &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_costs(NULL, &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_step_budget(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, &x, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "open it with pcs_open");
 }
 
 static void test_step_arguments(pcs_solver* solver) {
@@ -251,21 +261,60 @@ static void test_target_error(const char* model) {
     CHECK(pcs_open(model, &solver) == 0);
     CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0"), PCS_E_OPTION, "must be a number between");
     CHECK(pcs_set_option(solver, "target_error_dex", "0.01") == 0);
+    CHECK(pcs_set_option(solver, "rtol", "1e-3") == 0); /* mode auto takes both: the target is the gate's as well */
+    CHECK_FAILS(pcs_set_option(solver, "mode", "exact"), PCS_E_OPTION, "not both");
+    pcs_close(&solver);
+    CHECK(pcs_open(model, &solver) == 0);
+    CHECK(pcs_set_option(solver, "mode", "exact") == 0);
     CHECK(pcs_set_option(solver, "target_error_dex", "1e-3") == 0);
     CHECK_FAILS(pcs_set_option(solver, "rtol", "1e-3"), PCS_E_OPTION, "not both");
     CHECK_FAILS(pcs_set_option(solver, "atol", "1e-18"), PCS_E_OPTION, "not both");
     pcs_close(&solver);
     CHECK(pcs_open(model, &solver) == 0);
+    CHECK(pcs_set_option(solver, "mode", "exact") == 0);
     CHECK(pcs_set_option(solver, "rtol", "1e-3") == 0);
     CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0.01"), PCS_E_OPTION, "not both");
     pcs_close(&solver);
 }
 
+/* A budget that is spent, one with room, and one that is bad; every second number of the host's array is its own. */
+static void test_budget(const char* model) {
+    double n[3][29] = {{0}}, before[3][29], dt = 3e10, T = 50, zeta = 1e-16, costs[4] = {-1, -1, -1, -1}, value = -7;
+    double error[6] = {0, 77, 10, 77, -1, 77};
+    int8_t status[3];
+    pcs_solver* solver = NULL;
+    CHECK(pcs_open(model, &solver) == 0);
+    CHECK(pcs_set_option(solver, "audit", "0") == 0);
+    for (int cell = 0; cell < 3; ++cell) {
+        n[cell][pcs_species_index(solver, "H2")] = 5e3;
+        n[cell][pcs_species_index(solver, "O")] = 1;
+        n[cell][pcs_species_index(solver, "C+")] = n[cell][pcs_species_index(solver, "e-")] = 0.5;
+    }
+    CHECK(pcs_set_option(solver, "mode", "exact") == 0);
+    double age = 3e13;
+    CHECK(pcs_step(solver, 3, &age, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
+    CHECK(pcs_set_option(solver, "mode", "auto") == 0);
+    memcpy(before, n, sizeof n);
+    CHECK(pcs_step_budget(solver, 3, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, error, 2, NULL, status) == 0);
+    CHECK(status[0] == PCS_STATUS_SURROGATE && error[0] > 0 && error[0] < 0.1);
+    CHECK(status[1] == PCS_STATUS_EXACT_BUDGET && error[2] <= 10);
+    CHECK(status[2] == PCS_STATUS_BAD_INPUT && error[4] == -1 && memcmp(n[2], before[2], sizeof n[2]) == 0);
+    CHECK(error[1] == 77 && error[3] == 77 && error[5] == 77);
+    CHECK(pcs_report(solver, "refused_budget", &value) == 0 && value == 1);
+    CHECK_FAILS(pcs_step_budget(solver, 3, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, error, 0, NULL, status),
+                PCS_E_ARGUMENT, "error stride");
+    CHECK_FAILS(pcs_costs(solver, costs), PCS_E_OPTION, "no router");
+    CHECK_FAILS(pcs_costs(solver, NULL), PCS_E_ARGUMENT, "null");
+    CHECK(costs[0] == -1);
+    pcs_close(&solver);
+}
+
 static void test_report(pcs_solver* solver) {
-    static const char* const keys[] = {"cells",   "surrogate",         "unchanged",     "masked",
-                                       "exact",   "refused_box",       "refused_error", "second_try",
-                                       "failed",  "repaired",          "steps",         "rejected_steps",
-                                       "seconds", "seconds_surrogate", "seconds_exact", "defect_max"};
+    static const char* const keys[] = {
+        "cells",         "surrogate",      "unchanged",  "masked",         "exact",      "refused_box",
+        "refused_error", "refused_budget", "routed",     "audited",        "violations", "bins_tightened",
+        "failed",        "repaired",       "steps",      "rejected_steps", "seconds",    "seconds_surrogate",
+        "seconds_exact", "defect_max",     "second_try", "bins_closed"};
     double value;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
         value = -7;
@@ -302,6 +351,7 @@ int main(int argc, char** argv) {
     test_equilibrium_and_statistics(solver);
     test_trajectory(argv[1]);
     test_target_error(argv[1]);
+    test_budget(argv[1]);
     test_status_messages();
     pcs_close(&solver);
     return finish();

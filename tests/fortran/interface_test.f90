@@ -16,6 +16,7 @@ program interface_test
   call test_names()
   call test_options()
   call test_step()
+  call test_budget()
   call test_equilibrium()
   call test_trajectory()
   call test_shapes()
@@ -133,6 +134,26 @@ contains
     call make_cells(n, temperature, conditions)
     call chemistry%step(n(:, 1:3:2), dt, temperature(1:3:2), conditions(:, 1:3:2))
     call check(n(chemistry%species_index("CO"), 2) == 0 .and. n(chemistry%species_index("CO"), 3) > 0, "array sections")
+  end subroutine
+
+  ! In mode exact the errors that cells carry only fade; a bad one is told.
+  subroutine test_budget()
+    real(real64), allocatable :: n(:, :), same(:, :), temperature(:), conditions(:, :)
+    real(real64) :: error(3), costs(4)
+    integer(int8) :: status(3)
+    real(real64), parameter :: dt = 1.0e11_real64
+
+    call make_cells(n, temperature, conditions)
+    call make_cells(same, temperature, conditions)
+    error = [0.0_real64, 0.05_real64, -1.0_real64]
+    call chemistry%step(n, dt, temperature, conditions, status=status, error_dex=error)
+    call chemistry%step(same, dt, temperature, conditions)
+    call check(all(n(:, 1:2) == same(:, 1:2)) .and. status(3) == PCS_STATUS_BAD_INPUT, "step with error_dex")
+    call check(error(1) == 0 .and. error(2) > 0 .and. error(2) <= 0.05_real64 .and. error(3) == -1, "error_dex")
+    call chemistry%step(n, [dt, dt, dt], temperature, conditions, error_dex=error(1:2), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "error_dex") > 0, "the extent of error_dex")
+    costs = chemistry%costs(stat, message)
+    call check(stat == PCS_E_OPTION .and. all(costs == 0) .and. index(message, "router") > 0, "costs")
   end subroutine
 
   subroutine test_equilibrium()

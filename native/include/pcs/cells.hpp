@@ -53,7 +53,7 @@ inline double chance(const PlanView& plan, const CellArrays& cells, int64_t cell
         uint64_t bits;
         __builtin_memcpy(&bits, &value, sizeof bits);
         h = (h ^ bits) * UINT64_C(0x9E3779B97F4A7C15);
-        h ^= (uint64_t)((int64_t)h >> 32);
+        h ^= h >> 32;
     };
     const double* n = cells.n_cm3 + cell * cells.cell_stride;
     for (int i = 0; i < plan.n_species; ++i) mix(n[i * cells.species_stride]);

@@ -25,10 +25,10 @@ struct CellArrays {
     int64_t condition_cell_stride, condition_stride;
     const double* dt_s;
     int64_t dt_stride;
-    int8_t* status;             // one a cell, never null here
-    int32_t repair;             // Repair flags: how a cell is mended when it is read
-    int32_t electron;           // host index of e-, -1: none
-    int32_t* counts = nullptr;  // (cells, n_cell_counts), added to; null: nobody asked
+    int8_t* status;               // one a cell, never null here
+    int32_t repair;               // Repair flags: how a cell is mended when it is read
+    int32_t electron;             // host index of e-, -1: none
+    int32_t* counts = nullptr;    // (cells, n_cell_counts), added to; null: nobody asked
     double* estimates = nullptr;  // (cells, 2): the integrator's `change` and `rate` (RouterView); null: nobody asked
     double* error_dex = nullptr;  // the error that each cell carries [dex], in and out; null: the host keeps none
     int64_t error_stride = 0;
@@ -54,12 +54,13 @@ struct CellQueue {
 };
 
 // Which cells the integrator gives back untouched before their first step, for the learned step to serve: by what it
-// expects of them, change (of a diagonal implicit Euler step over dt) and rate (|dx/dt| dt), in units of what a step may
-// err.
+// expects of them, change (of a diagonal implicit Euler step over dt) and rate (|dx/dt| dt), in units of what a step
+// may err.
 struct RouterView {
     int32_t n_change, n_rate;     // edges
     const double *change, *rate;  // ascending
     const uint8_t* sent;          // (n_change + 1, n_rate + 1), 1: given back
+    double lowest;                // below this change no bin is sent
 };
 
 struct IntegratorSettings {
@@ -128,15 +129,10 @@ struct NetworkKernels {
 
 // The sizes of all that passes between library and object, mixed.
 constexpr uint64_t kernel_layout() {
-    constexpr uint64_t sizes[] = {sizeof(PlanView),
-                                  sizeof(Group),
-                                  sizeof(SurrogateView),
-                                  sizeof(CellArrays),
-                                  sizeof(CellQueue),
-                                  sizeof(RouterView),
-                                  sizeof(IntegratorSettings),
-                                  sizeof(IntegratorStatistics),
-                                  sizeof(Kernels)};
+    constexpr uint64_t sizes[] = {
+        sizeof(PlanView),  sizeof(Group),      sizeof(SurrogateView),      sizeof(CellArrays),
+        sizeof(CellQueue), sizeof(RouterView), sizeof(IntegratorSettings), sizeof(IntegratorStatistics),
+        sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
     return mixed;

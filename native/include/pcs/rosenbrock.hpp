@@ -184,7 +184,7 @@ class Integrator {
                 return true;
             }
         }
-        if (!settings.router) return false;
+        if (!settings.router || change < settings.router->lowest) return false;
         const RouterView& r = *settings.router;
         const int row = place_among(r.change, r.n_change, change), column = place_among(r.rate, r.n_rate, rate);
         if (!r.sent[row * (r.n_rate + 1) + column]) return false;

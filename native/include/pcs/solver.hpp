@@ -37,8 +37,8 @@ Mode mode_of(const std::string& name);
 
 struct Options {
     Mode mode = Mode::automatic;
-    bool host_integrates = false;  // cells of the exact path are left untouched, with their status, to the host
-    bool tables_only = false;      // leave the straight-line kernels alone, if there are any
+    bool host_integrates = false;      // cells of the exact path are left untouched, with their status, to the host
+    bool tables_only = false;          // leave the straight-line kernels alone, if there are any
     double rtol = 1e-2, atol = 1e-15;  // in use: the host's, those of the target, or these
     int max_steps = 2000, threads = 0, repair = repair_none;
     double target_error_dex = 0;  // in use; 0: none
@@ -48,7 +48,7 @@ struct Options {
     // By the host, each if at all.
     std::optional<double> given_rtol, given_atol, given_target_dex, given_budget_dex;
     std::optional<Costs> given_costs;
-    bool statistics = false;      // for bindings: hand in CellArrays::counts
+    bool statistics = false;  // for bindings: hand in CellArrays::counts
 };
 
 // When a cell counts as being in equilibrium: over `duration_s` no species above atol n_H changes by more than this

@@ -48,8 +48,7 @@ class LearnedStep {
             const int64_t next = take(queue);
             if (next < 0) break;
             const CellInput input = read_cell(plan, cells, next, x, 1, conditions);
-            if (settings.use_gate &&
-                !(state_inside(plan, net, input, x, 1) && time_inside(plan, net, input, x, 1))) {
+            if (settings.use_gate && !(state_inside(plan, net, input, x, 1) && time_inside(plan, net, input, x, 1))) {
                 cells.status[next] = 11;
                 ++statistics.refused_box;
                 continue;

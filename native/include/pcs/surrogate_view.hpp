@@ -51,9 +51,9 @@ struct BinAxis {
 
 // The share of a cell's error that is left after a step, by theta = n_H dt.
 struct BudgetView {
-    int32_t n_edges;       // 0 and null: errors add up
-    const double* edges;   // ascending [s cm^-3]
-    const double* kappa;   // (n_edges + 1)
+    int32_t n_edges;      // 0 and null: errors add up
+    const double* edges;  // ascending [s cm^-3]
+    const double* kappa;  // (n_edges + 1)
 };
 
 // The multi-clock flow map.

@@ -68,7 +68,8 @@ class LearnedTrajectory {
         int8_t& status = trajectory.status[cell[c] * trajectory.n_times + k];
         if (status < 10) return false;
         input[c].dt_s = trajectory.times_s[k];
-        if (!settings.use_gate || (state_ok[c] && time_inside(plan, net, input[c], (double*)starts.x + c, tile))) return true;
+        if (!settings.use_gate || (state_ok[c] && time_inside(plan, net, input[c], (double*)starts.x + c, tile)))
+            return true;
         status = 11;
         ++statistics.refused_box;
         return false;
