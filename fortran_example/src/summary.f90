@@ -61,8 +61,11 @@ contains
       call speed("surrogate", "surrogate", "seconds_surrogate")
       call speed("exact integrator", "exact", "seconds_exact")
       call share("served by the surrogate", "surrogate")
+      call share("exact at once, since cheaper", "routed")
       call share("refused: outside the trained box", "refused_box")
       call share("refused: predicted error too large", "refused_error")
+      call share("exact now and then, or budget spent", "refused_budget")
+      call share("audited", "audited")
       call share("failed (input kept)", "failed")
       call row("conservation, largest defect of a step", "chemistry_defect", chemistry%defect, "relative")
     end if

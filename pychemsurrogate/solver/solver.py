@@ -269,8 +269,8 @@ class Solver:
 
         A cell is in equilibrium when no species above atol (n/n_H) changes by more than `tolerance` (1e-10 to 0.1) of
         itself over `duration` [s]. Each cell is advanced over that duration again and again, at most 30 times, by the
-        native exact integrator whatever the mode; elements and charge stay those of the input. A cell that still
-        changes keeps its input and has status NO_EQUILIBRIUM. Everything else is as in `step`.
+        native exact integrator at the solver's tolerances, whatever the mode; elements and charge stay those of the
+        input. A cell that still changes keeps its input and has status NO_EQUILIBRIUM. Everything else is as in `step`.
         """
         count = self._check_shape(abundances)
         batch = Batch(

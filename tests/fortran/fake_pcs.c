@@ -37,15 +37,16 @@ const char* pcs_conserved_name(const pcs_solver* solver, int quantity) { return 
 int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value) {
     return (void)solver, (void)quantity, (void)species, (void)value, PCS_E_ARGUMENT;
 }
-int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
-             int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
-             const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
-             int8_t* status) {
+int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
+                    int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
+                    const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* error_dex,
+                    int64_t error_stride, const int8_t* mask, int8_t* status) {
     (void)solver, (void)n_cells, (void)dt_s, (void)dt_stride, (void)n_cm3, (void)cell_stride, (void)species_stride;
     (void)temperature_K, (void)temperature_stride, (void)conditions, (void)cond_cell_stride, (void)cond_stride;
-    (void)mask, (void)status;
+    (void)error_dex, (void)error_stride, (void)mask, (void)status;
     return 0;
 }
+int pcs_costs(const pcs_solver* solver, double* costs_us) { return (void)solver, (void)costs_us, PCS_E_ARGUMENT; }
 int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, double duration_s, double* n_cm3,
                     int64_t cell_stride, int64_t species_stride, const double* temperature_K,
                     int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
