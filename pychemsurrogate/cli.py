@@ -21,6 +21,7 @@ def main() -> None:
 @click.option("--drop-unbalanced", is_flag=True, help="Leave out reactions that do not conserve elements and charge.")
 @click.option("--elements", metavar="LIST", help='The closed sub-network of these elements, such as "H He C O".')
 @click.option("--max-heavy-atoms", type=int, metavar="N", help="The closed sub-network up to N nuclei beside H and He.")
+@click.option("--without", "laws", multiple=True, metavar="LAW", help="The closed sub-network without a law: photo.")
 def network(
     name_or_path: str,
     canonical: bool,
@@ -29,6 +30,7 @@ def network(
     drop_unbalanced: bool,
     elements: str | None,
     max_heavy_atoms: int | None,
+    laws: tuple[str, ...],
 ) -> None:
     """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file.
 
@@ -41,8 +43,9 @@ def network(
     options |= {"drop_unbalanced": True} if drop_unbalanced else {}
     try:
         net = load_network(name_or_path, format_, **options)
-        if elements is not None or max_heavy_atoms is not None:
-            net = net.restricted(elements.split() if elements is not None else None, max_heavy_atoms)
+        if elements is not None or max_heavy_atoms is not None or laws:
+            kept = elements.split() if elements is not None else None
+            net = net.restricted(kept, max_heavy_atoms, without_laws=laws)
     except (NetworkError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(net.text() if canonical else listing(net), nl=False)
@@ -77,22 +80,56 @@ def plot(folder: str, compare: str | None, out: str | None) -> None:
 @click.option("-o", "--output", required=True, metavar="FILE", help="The HDF5 file to make.")
 @click.option("--network", "name", default="osu_09_2008", show_default=True, help="Shipped network or network file.")
 @click.option(
-    "--units", default=400, show_default=True, help="Units of work; 50 of them hold every kind and split once."
+    "--units", default=400, show_default=True, help="Units of work; 100 of them hold every kind and split once."
 )
 @click.option("--runs-per-unit", default=256, show_default=True)
 @click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "calibration", "test", "shifted", "outside"]),
+    default=("train", "calibration", "test"),
+    show_default=True,
+    help="What to keep; may be given more than once. shifted: collapse and shock tracks; outside: beyond each bound.",
+)
 @click.option("--workers", default=None, type=int, help="Processes (default: one a core).")
-def data(output: str, name: str, units: int, runs_per_unit: int, seed: int, workers: int | None) -> None:
-    """Compute a training data set with the native integrator; an interrupted one is continued."""
+def data(
+    output: str, name: str, units: int, runs_per_unit: int, seed: int, splits: tuple[str, ...], workers: int | None
+) -> None:
+    """Compute a training or test data set with the native integrator; an interrupted one is continued."""
     from pychemsurrogate.training.dataset import DatasetError, generate
     from pychemsurrogate.training.truth import Recipe
 
-    recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed)
     try:
+        recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed, splits=splits)
         path = generate(recipe, output, workers=workers)
     except (DatasetError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(path)
+
+
+@main.command()
+@click.argument("folder")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The HDF5 file to make.")
+@click.option("--network", "name", default="osu_09_2008", show_default=True, help="Shipped network or network file.")
+@click.option("--pairs", "count", default=40_000, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=1, show_default=True)
+def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
+    """Make a test data set from the cells of a run of the example hydro code (FOLDER)."""
+    from pychemsurrogate.evaluation.hydro import FieldsError
+    from pychemsurrogate.evaluation.recorded import recorded_pairs
+    from pychemsurrogate.network import NetworkError
+    from pychemsurrogate.training.dataset import save
+    from pychemsurrogate.training.truth import Recipe
+
+    recipe = Recipe(network=name, seed=seed, splits=("shifted",))
+    try:
+        pairs, dropped = recorded_pairs(folder, recipe, count)
+    except (FieldsError, NetworkError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    save(pairs, output, recipe, dropped)
+    click.echo(output)
 
 
 @main.command()

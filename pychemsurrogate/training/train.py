@@ -26,15 +26,17 @@ from pychemsurrogate.training.fit import (
     new_surrogate,
 )
 from pychemsurrogate.training.provenance import made_now
-from pychemsurrogate.training.sampling import KINDS, YEAR_S
-from pychemsurrogate.training.truth import Pairs
+from pychemsurrogate.training.sampling import YEAR_S, Ranges
+from pychemsurrogate.training.truth import KINDS, Pairs
 
 # The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
-_TRACKS, _HYDRO, _FLOW = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow"))
+_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief"))
 POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
     "hydro-like": lambda p: p.kind == _HYDRO,
     "flow": lambda p: p.kind == _FLOW,
+    "hydro steps": lambda p: p.kind == _STEPS,
+    "small steps": lambda p: p.kind == _BRIEF,
     "neighbour mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 2),
     "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
     "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
@@ -147,16 +149,16 @@ def _populations(pairs: Pairs) -> dict[str, NDArray[np.bool_]]:
     return {name: rows for name, rows in masks.items() if rows.any()}
 
 
-def _trained_box(network: Network, ranges: dict[str, Any]) -> Box:
+def _trained_box(network: Network, given: dict[str, Any]) -> Box:
     """The box that the sampler's ranges span."""
-    carbon, oxygen = ranges["carbon"], ranges["oxygen_per_carbon"]
+    ranges = Ranges(**given)
     return box_of_ranges(
         network.tables(),
-        ranges["temperature"],
-        ranges["density"],
-        [YEAR_S * years for years in ranges["dt_years"]],
-        ranges["conditions"],
-        # The sampler draws C/H and O/C; trace ions shift them by far less than a per cent.
-        {"C/H": (0.99 * carbon[0], 1.01 * carbon[1]), "O/C": (0.99 * oxygen[0], 1.01 * oxygen[1])},
+        ranges.temperature,
+        ranges.density,
+        [YEAR_S * years for years in ranges.dt_years],
+        ranges.conditions,
+        ranges.ratios_of(network.tables()),
         _NET_CHARGE,
+        ranges.density_per_zeta if "zeta" in ranges.conditions else None,
     )
