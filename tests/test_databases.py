@@ -281,6 +281,12 @@ def test_restricted_networks_are_closed(umist_file: Path) -> None:
     # Of H alone: H2+ and e- form and recombine.
     assert set(net.restricted(["H"]).species_names) == {"H", "H2", "H2+", "e-"}
     assert net.restricted(["H"]).conditions == ("zeta",)
+    shielded = net.restricted(without_laws=["photo"])
+    assert shielded.conditions == ("zeta",)
+    assert {r.law.name for r in net.reactions} - {r.law.name for r in shielded.reactions} == {"photo"}
+    assert shielded.source[-1].endswith("without photo reactions")
+    with pytest.raises(NetworkError, match="no reaction of the law photo"):
+        shielded.restricted(without_laws=["photo"])
     with pytest.raises(NetworkError, match="has no Fe; its elements are C, H, O"):
         net.restricted(["H", "Fe"])
     with pytest.raises(NetworkError, match="at least one species"):

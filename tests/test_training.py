@@ -522,7 +522,7 @@ def test_dask_gives_the_same_data(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set with every kind and split."""
-    recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=4, seed=7, rtol=1e-2, atol=1e-15)
+    recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=2, seed=7, rtol=1e-2, atol=1e-15)
     return generate(recipe, tmp_path_factory.mktemp("data") / "tiny.h5", executor=Inline(), progress=False)
 
 
@@ -621,6 +621,13 @@ def test_the_data_command(tmp_path: Path) -> None:
     made = CliRunner().invoke(main, ["data", "-o", target, *options])
     assert made.exit_code == 0, made.output
     assert len(load(target)) == 4 * 40
+    held_out = str(tmp_path / "h.h5")
+    made = CliRunner().invoke(main, ["data", "-o", held_out, "--split", "outside", *options])
+    assert made.exit_code == 0, made.output
+    assert (load(held_out).split == SPLITS.index("outside")).all()
+    mixed = CliRunner().invoke(main, ["data", "-o", target, "--split", "outside", "--split", "test", *options])
+    assert mixed.exit_code == 1
+    assert "outside alone" in mixed.output
     refused = CliRunner().invoke(main, ["data", "-o", target, "--seed", "2", *options])
     assert refused.exit_code == 1
     assert "another recipe" in refused.output

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pychemsurrogate.evaluation.hydro import FieldsError, Snapshot, read_run
-from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.network import Network
 from pychemsurrogate.training.sampling import STARTS, YEAR_S, FloatArray, log_uniform
 from pychemsurrogate.training.truth import KINDS, SPLITS, Pairs, Recipe, Truth
 
@@ -22,10 +22,10 @@ def recorded_pairs(folder: str | Path, recipe: Recipe, count: int) -> tuple[Pair
     the steps are log-uniform 1e2..1e4 yr, half 1..1e6 yr. recipe: network, tolerances and seed.
     Raises FieldsError if the folder holds no run of the recipe's network.
     """
-    network = load_network(recipe.network)
+    truth = Truth.of(recipe)
     rng = np.random.default_rng(recipe.seed)
     run = read_run(folder)
-    states = np.stack([_abundances(snapshot, network, folder) for snapshot in run])
+    states = np.stack([_abundances(snapshot, truth.network, folder) for snapshot in run])
     times, ny, nx, _ = states.shape
     time, j, i = (rng.integers(0, size, count) for size in (times, ny, nx))
     direction = rng.integers(0, 4, count)
@@ -41,7 +41,6 @@ def recorded_pairs(folder: str | Path, recipe: Recipe, count: int) -> tuple[Pair
         np.stack([snapshot.values(name) for snapshot in run])[time, j, i] for name in ("temperature", "n_H")
     )
     conditions = np.array([snapshot.zeta_per_s for snapshot in run])[time][:, None]
-    truth = Truth(network, recipe.rtol, recipe.atol, recipe.loose_rtol)
     end, good, steps = np.empty_like(start), np.empty(count, dtype=bool), np.empty(count, dtype=np.int32)
     for first in range(0, count, _CHUNK):
         rows = slice(first, first + _CHUNK)

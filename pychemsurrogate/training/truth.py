@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -127,18 +128,18 @@ def unit_split(unit: int) -> str:
 
 def compute_unit(recipe: Recipe, unit: int) -> tuple[Pairs, int]:
     """Compute one unit: its pairs, and how many pairs were dropped because the integrator gave up on them."""
-    network = load_network(recipe.network)
+    truth = Truth.of(recipe)
     split = recipe.split_of(unit)
     rng = np.random.default_rng([recipe.seed, unit])
     numbers = np.arange(unit * recipe.runs_per_unit, (unit + 1) * recipe.runs_per_unit)
     if split == "outside":
-        sides = _sides(recipe.ranges, network)
+        sides = _sides(recipe.ranges, truth.network)
         ranges = sides[unit % len(sides)]
-        recipe = replace(recipe, ranges=ranges or recipe.ranges)
-        parcels = Parcels.new(recipe, network, "tracks", rng)
+        parcels = Parcels.new(truth, ranges or recipe.ranges, recipe.runs_per_unit, "tracks", rng)
         return follow(parcels, "tracks", split, numbers, rng, charged=ranges is None)
     kind = _SHIFTED[unit % len(_SHIFTED)] if split == "shifted" else unit_kind(unit)
-    return follow(Parcels.new(recipe, network, kind, rng), kind, split, numbers, rng)
+    parcels = Parcels.new(truth, recipe.ranges, recipe.runs_per_unit, kind, rng)
+    return follow(parcels, kind, split, numbers, rng)
 
 
 def visit(recipe: Recipe, step: Step, unit: int, tour: int, segments: int = 40) -> tuple[Pairs, int]:
@@ -151,11 +152,10 @@ def visit(recipe: Recipe, step: Step, unit: int, tour: int, segments: int = 40) 
     """
     if tour < 1:
         raise ValueError("the first tour has the number 1")
-    network = load_network(recipe.network)
     rng = np.random.default_rng([recipe.seed, unit, tour])
     kind = _VISITED[unit % len(_VISITED)]
     numbers = (tour << 40) + np.arange(unit * recipe.runs_per_unit, (unit + 1) * recipe.runs_per_unit)
-    parcels = Parcels.new(recipe, network, kind, rng, segments)
+    parcels = Parcels.new(Truth.of(recipe), recipe.ranges, recipe.runs_per_unit, kind, rng, segments)
     pairs, dropped = follow(parcels, kind, unit_split(unit), numbers, rng, step=step)
     return replace(pairs, kind=np.full_like(pairs.kind, KINDS.index("visited"))), dropped
 
@@ -167,6 +167,11 @@ class Truth:
         self.network = network
         self._exact = NativeRosenbrock(network, rtol=rtol, atol=atol, threads=1)
         self._loose = NativeRosenbrock(network, rtol=loose_rtol, threads=1)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Truth:
+        """Who knows the truth of a recipe; made once a process."""
+        return _truth(recipe.network, recipe.rtol, recipe.atol, recipe.loose_rtol)
 
     def advance(
         self, x: FloatArray, temperature: FloatArray, density: FloatArray, conditions: FloatArray, dt: FloatArray
@@ -187,6 +192,11 @@ class Truth:
         return total
 
 
+@lru_cache(maxsize=4)
+def _truth(network: str, rtol: float, atol: float, loose_rtol: float) -> Truth:
+    return Truth(load_network(network), rtol, atol, loose_rtol)
+
+
 @dataclass(frozen=True)
 class Parcels:
     """Runs about to be followed: their states x (N, S) before the rest, their history, and who knows the truth."""
@@ -197,12 +207,17 @@ class Parcels:
 
     @classmethod
     def new(
-        cls, recipe: Recipe, network: Network, kind: str, rng: np.random.Generator, segments: int | None = None
+        cls,
+        truth: Truth,
+        ranges: Ranges,
+        runs: int,
+        kind: str,
+        rng: np.random.Generator,
+        segments: int | None = None,
     ) -> Parcels:
-        """Draw states and a history of a kind."""
-        x = initial_abundances(network.tables(), recipe.ranges, recipe.runs_per_unit, rng)
-        past = history(kind, recipe.ranges, recipe.runs_per_unit, rng, segments)
-        return cls(x, past, Truth(network, recipe.rtol, recipe.atol, recipe.loose_rtol))
+        """Draw states and a history of a kind for `runs` runs."""
+        x = initial_abundances(truth.network.tables(), ranges, runs, rng)
+        return cls(x, history(kind, ranges, runs, rng, segments), truth)
 
 
 def follow(
