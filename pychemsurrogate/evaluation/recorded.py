@@ -48,7 +48,7 @@ def recorded_pairs(folder: str | Path, recipe: Recipe, count: int) -> tuple[Pair
         end[rows], good[rows] = truth.advance(*cells)
         steps[rows] = truth.steps(*cells)
     pairs = Pairs(
-        start=start.astype(np.float32),
+        start=start,
         end=end.astype(np.float32),
         temperature=temperature,
         density=density,

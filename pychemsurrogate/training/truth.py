@@ -85,13 +85,14 @@ class Recipe:
 class Pairs:
     """P pairs: the state at the start of a step, the conditions during it, and the state at its end.
 
-    start, end: abundances x = n/n_H (P, S) f32; temperature [K], density n_H [cm^-3], dt [s] (P) f64; conditions (P, C)
-    f64 in the network's order; steps (P) i32: steps, rejected ones included, that the exact integrator takes from start
-    over dt at rtol 0.1, its loosest useful setting: what a surrogate saves; kind (KINDS), begin (STARTS), split
-    (SPLITS) (P) u8; run (P) i64, unique in the data.
+    start (P, S) f64, end (P, S) f32: abundances x = n/n_H. The start is kept in full: rounded ions and electrons would
+    hold a net charge that matters once they have recombined. temperature [K], density n_H [cm^-3], dt [s] (P) f64;
+    conditions (P, C) f64 in the network's order; steps (P) i32: steps, rejected ones included, that the exact
+    integrator takes from start over dt at rtol 0.1, its loosest useful setting: what a surrogate saves; kind (KINDS),
+    begin (STARTS), split (SPLITS) (P) u8; run (P) i64, unique in the data.
     """
 
-    start: NDArray[np.float32]
+    start: FloatArray
     end: NDArray[np.float32]
     temperature: FloatArray
     density: FloatArray
@@ -259,7 +260,7 @@ def follow(
             ends.append(state)
             if past.recorded[segment]:
                 pairs = Pairs(
-                    start=start.astype(np.float32),
+                    start=start,
                     end=state.astype(np.float32),
                     temperature=at[0],
                     density=at[1],
