@@ -254,7 +254,7 @@ def _errors(snapshot: Snapshot, reference: Snapshot) -> Figure:
     panel.set(
         xlabel=rf"$|\Delta\log_{{10}} x|$ [dex], cells with $x$ > {ABUNDANCE_FLOOR:.0e} in the exact run",
         ylabel="share of cells above",
-        xlim=(1e-3, None),
+        xlim=(1e-3, max(1.0, panel.get_xlim()[1])),
     )
     panel.legend(frameon=False)
     figure.suptitle(f"mode {snapshot.mode} against mode {reference.mode} at $t$ = {snapshot.time_kyr:.0f} kyr")
