@@ -81,7 +81,7 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
     double n_H = 0;
     for (int i = 0; i < plan.n_species; ++i) n_H += plan.scale_weights[i] * n_cm3[plan.order[i]];
     const RateInput cell{0, temperature_K, n_H, conditions};
-    rate_coefficients(plan, &cell, 1, w.k);
+    rate_coefficients(plan, &cell, 1, w.k, w.rate);
     for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k[r][0]);
     for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]] / n_H);
     rhs(plan, w.k, w.x, w.rate, w.f);

@@ -44,7 +44,7 @@ class MultiClockMap {
             Vec *x = x_column, conditions[max_conserved];
             for (int i = 0; i < S; ++i) x[i] = t.x[i * vectors + v];
             for (int c = 0; c < C; ++c) conditions[c] = t.conditions[c * vectors + v];
-            rate_coefficients(plan, t.temperature[v], conditions, k);
+            rate_coefficients(plan, t.temperature[v], conditions, k, rate);
             rates(plan, k, x, rate);
             partials(plan, x, k);
             for (int i = 0; i < S; ++i) {
