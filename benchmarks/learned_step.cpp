@@ -101,8 +101,10 @@ enum Part { scale, encode, advance_, decode, conserve_, head, whole, n_parts };
 
 // Seconds a cell for every Part, the fastest of some rounds for every tile; what `whole` takes beyond the parts is
 // reading, the box and writing. Cells must not be changed by it: a copy is what `whole` advances.
-extern "C" void learned_parts(const char* model, int64_t n_cells, const double* n_cm3, const double* temperature_K,
-                              const double* conditions, const double* dt_s, int rounds, double* seconds) {
+template <class Chemistry>
+void measure(const char* model, int64_t n_cells, const double* n_cm3, const double* temperature_K,
+             const double* conditions, const double* dt_s, int rounds, bool tables_only, double* seconds) {
+    using Map = MultiClockMap<Chemistry>;
     const ModelFile file(model);
     const NetworkTables tables = file.network();
     const Plan plan_(tables);
@@ -115,11 +117,11 @@ extern "C" void learned_parts(const char* model, int64_t n_cells, const double* 
     const CellArrays cells{n_cells,    n.data(), S, 1,    temperature_K, 1, conditions, C,
                            1,          dt_s,     1, status.data(), repair_none,   -1};
     Memory counted(nullptr);
-    Tile(plan, counted), MultiClockMap(plan, net, counted), Projection(plan, counted);
+    Tile(plan, counted), Map(plan, net, counted), Projection(plan, counted);
     Bytes workspace(counted.bytes()), whole_workspace(surrogate_bytes(plan, net));
     Memory memory(workspace.data());
     Tile t(plan, memory);
-    MultiClockMap map(plan, net, memory);
+    Map map(plan, net, memory);
     Projection projection(plan, memory);
     std::vector<Vec> guess(S * vectors);
     for (int part = 0; part < n_parts; ++part) seconds[part] = 0;
@@ -142,10 +144,17 @@ extern "C" void learned_parts(const char* model, int64_t n_cells, const double* 
             int64_t next = first;
             const CellQueue queue{nullptr, first + count, &next};
             SurrogateStatistics statistics{};
-            advance(plan, net, cells, queue, {1}, statistics, nullptr, whole_workspace.data());
+            advance(plan, net, cells, queue, {1, tables_only}, statistics, nullptr, whole_workspace.data());
             std::copy(n_cm3 + first * S, n_cm3 + (first + count) * S, n.begin() + first * S);
         });
         seconds[whole] += alone;
     }
     for (int part = 0; part < n_parts; ++part) seconds[part] /= (double)n_cells;
+}
+
+extern "C" void learned_parts(const char* model, int64_t n_cells, const double* n_cm3, const double* temperature_K,
+                              const double* conditions, const double* dt_s, int rounds, int tables_only,
+                              double* seconds) {
+    const auto chosen = tables_only ? measure<Tables> : measure<Generated<NetworkCode>>;
+    chosen(model, n_cells, n_cm3, temperature_K, conditions, dt_s, rounds, tables_only, seconds);
 }
