@@ -114,8 +114,8 @@ void measure(const char* model, int64_t n_cells, const double* n_cm3, const doub
     const int S = plan.n_species, C = plan.n_conditions;
     std::vector<double> n(n_cm3, n_cm3 + n_cells * S), x(S), condition(C + 1);
     std::vector<int8_t> status(n_cells);
-    const CellArrays cells{n_cells,    n.data(), S, 1,    temperature_K, 1, conditions, C,
-                           1,          dt_s,     1, status.data(), repair_none,   -1};
+    const CellArrays cells{n_cells, n.data(), S,    1, temperature_K, 1,           conditions,
+                           C,       1,        dt_s, 1, status.data(), repair_none, -1};
     Memory counted(nullptr);
     Tile(plan, counted), Map(plan, net, counted), Projection(plan, counted);
     Bytes workspace(counted.bytes()), whole_workspace(surrogate_bytes(plan, net));

@@ -33,8 +33,7 @@ class Tables {
         partials(plan, x, k);
         for (int i = 0; i < plan.n_species; ++i) {
             gain[i * stride] = gather_sum(rate, plan.gain, plan.gain_begin[i], plan.gain_begin[i + 1]);
-            frequency[i * stride] =
-                gather_sum(k, plan.frequency, plan.frequency_begin[i], plan.frequency_begin[i + 1]);
+            frequency[i * stride] = gather_sum(k, plan.frequency, plan.frequency_begin[i], plan.frequency_begin[i + 1]);
         }
     }
 

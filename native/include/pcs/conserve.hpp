@@ -31,7 +31,9 @@ inline Vec relative_defect(const PlanView& plan, const Vec* x0, const Vec* x, co
 
 // Solves gram y = right in place for a symmetric positive matrix whose lower triangle is given (and spent), by
 // elimination; rows that are absent or depend on those before them get y = 0.
-inline void solve_gram(int Q, Vec* gram, Vec* right) {
+template <int fixed>
+inline void solve_gram(int n_conserved, Vec* gram, Vec* right) {
+    const int Q = fixed > 0 ? fixed : n_conserved;
     constexpr double dependent = 1e-12;  // of a diagonal, left after elimination
     Vec original[max_conserved];
     for (int q = 0; q < Q; ++q) original[q] = gram[q * Q + q];
@@ -55,8 +57,10 @@ inline void solve_gram(int Q, Vec* gram, Vec* right) {
 // Newton on the (elements + charge) equations A (x exp(A^T lambda)) = A x0, in double precision, lane by lane.
 // Rows that are absent or depend on the others are skipped. lambda (conserved) is returned; `factor` is scratch
 // (n_counts): a species' exp(A^T lambda) is the product of one factor for every quantity that it holds.
-inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
-    const int S = plan.n_species, Q = plan.n_conserved;
+// fixed: the number of conserved quantities, where the compiler is to know it; else 0.
+template <int fixed>
+inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+    const int S = plan.n_species, Q = fixed > 0 ? fixed : plan.n_conserved;
     constexpr int newton_steps = 20;
     // A step u in ln x leaves a relative defect below u^2 exp(|u|) / 2: after one this short there is only round-off.
     constexpr double last_step = 1e-7;
@@ -84,7 +88,7 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor,
                 sum += plan.held_count[e] * plan.held_count[e] * x[plan.held[e]];
             gram[q * Q + q] = sum;
         }
-        solve_gram(Q, gram, residual);
+        solve_gram<fixed>(Q, gram, residual);
 
         Vec bound = {};  // on the step in ln x
         for (int q = 0; q < Q; ++q) bound += plan.most_held[q] * abs(residual[q]);
@@ -111,6 +115,12 @@ inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor,
         }
         moving &= ~(bound <= last_step);
     }
+}
+
+inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+    // H, C, O and charge: unrolled loops over four quantities take a fifth off.
+    return plan.n_conserved == 4 ? conserve_by<4>(plan, x0, x, factor, lambda)
+                                 : conserve_by<0>(plan, x0, x, factor, lambda);
 }
 
 }  // namespace pcs::PCS_ISA

@@ -64,7 +64,8 @@ class MultiClockMap {
             const int host = plan.order[i];
             for (int v = 0; v < t.used; v += 2) {
                 // What goes into a logarithm must be normal in single precision: L is taken times 2^40.
-                constexpr double up = 1099511627776.0, log10_up = 12.041199826559248;
+                constexpr int octaves = 40;
+                constexpr double up = INT64_C(1) << octaves;
                 Vec x[2], ratio[2], frequency[2];
                 for (int half = 0; half < 2; ++half) {
                     const int at = i * vectors + v + half;
@@ -72,18 +73,20 @@ class MultiClockMap {
                     ratio[half] = clip(production[at] / max(loss[at], broadcast(1e-40)), 1e-20, 1e2);
                     frequency[half] = clip(loss[at], 1e-40, 1e10) * up;
                 }
-                feature(host, v, log10_32(narrow(x[0], x[1])), 0);
-                feature(S + host, v, log10_32(narrow(ratio[0], ratio[1])), 0);
-                feature(2 * S + host, v, log10_32(narrow(frequency[0], frequency[1])), (float)log10_up);
+                feature(host, v, narrow(x[0], x[1]));
+                feature(S + host, v, narrow(ratio[0], ratio[1]));
+                feature(2 * S + host, v, narrow(frequency[0], frequency[1]), octaves);
             }
         }
         for (int v = 0; v < t.used; v += 2) {
-            feature(3 * S, v, log10_32(narrow_row(t.temperature, v)), 0);
+            feature(3 * S, v, narrow_row(t.temperature, v));
             for (int c = 0; c < C; ++c) {
-                Vec logarithm[2];
+                const int row = 3 * S + 1 + c;
+                Vec centred[2];  // the logarithm of any double
                 for (int half = 0; half < 2; ++half)
-                    logarithm[half] = log10(max(t.conditions[c * vectors + v + half], broadcast(1e-300)));
-                feature(3 * S + 1 + c, v, narrow(logarithm[0], logarithm[1]), 0);
+                    centred[half] = log10(max(t.conditions[c * vectors + v + half], broadcast(1e-300))) -
+                                    (double)net.feature_mean[row];
+                store32(features_ + row * tile + v * W, narrow(centred[0], centred[1]) * net.feature_scale[row]);
             }
         }
     }
@@ -100,8 +103,8 @@ class MultiClockMap {
             for (int v = 0; v < t.used; v += 2) {
                 const bool logarithmic = clock + 1 == net.n_clocks;
                 const double scale = 1.0 / (logarithmic ? net.clock_theta0 : net.clock_theta[clock]);
-                const Vec32 time = narrow(min(t.theta[v] * scale, broadcast(1e30)),
-                                          min(t.theta[v + 1] * scale, broadcast(1e30)));
+                const Vec32 time =
+                    narrow(min(t.theta[v] * scale, broadcast(1e30)), min(t.theta[v + 1] * scale, broadcast(1e30)));
                 store32(tau + v * W, logarithmic ? log10_32(1.0f + time) : relaxation(time));
             }
             const float* direction = encoded + (clock + 1) * Z * tile;
@@ -127,7 +130,8 @@ class MultiClockMap {
             const auto times_theta = [&](const Vec* row) {
                 return narrow(min(row[0] * theta[0], broadcast(1e30)), min(row[1] * theta[1], broadcast(1e30)));
             };
-            const Vec cascade[2] = {broadcast(net.x_trace / net.clock_theta0), broadcast(net.x_trace / net.clock_theta0)};
+            const Vec cascade[2] = {broadcast(net.x_trace / net.clock_theta0),
+                                    broadcast(net.x_trace / net.clock_theta0)};
             const Vec32 cascade_theta = times_theta(cascade);
             for (int i = 0; i < S; ++i) {
                 const int at = i * vectors + v, host = plan.order[i];
@@ -140,9 +144,10 @@ class MultiClockMap {
                 store32(head_in + (Z + S + host) * tile + v * W, change);
                 const Exponential factor = exponential((float)ln10 * change);
                 for (int half = 0; half < 2; ++half) {
-                    const Vec x_base = t.x[at + half] * kept.value(half) +
-                                       production[at + half] * theta[half] * widen(share, half);
-                    t.guess[at + half] = max(x_base * factor.value(half) + net.x_floor * factor.growth(half), broadcast(0.0));
+                    const Vec x_base =
+                        t.x[at + half] * kept.value(half) + production[at + half] * theta[half] * widen(share, half);
+                    t.guess[at + half] =
+                        max(x_base * factor.value(half) + net.x_floor * factor.growth(half), broadcast(0.0));
                 }
             }
         }
@@ -153,7 +158,8 @@ class MultiClockMap {
         if (net.head.n_layers == 0) return nullptr;
         for (int q = 0; q < Q; ++q)
             for (int v = 0; v < t.used; v += 2)
-                store32(head_in + (Z + 2 * S + q) * tile + v * W, asinh32(1e3f * narrow_row(t.lambda, q * vectors + v)));
+                store32(head_in + (Z + 2 * S + q) * tile + v * W,
+                        asinh32(1e3f * narrow_row(t.lambda, q * vectors + v)));
         return mlp(net.head, head_in, a, b, t.n_cells);
     }
 
@@ -172,9 +178,10 @@ class MultiClockMap {
     const float* latent() const { return head_in; }
 
   private:
-    // Of the columns of the vectors v and v + 1; `shift` is to be subtracted from the raw values.
-    void feature(int row, int v, Vec32 raw, float shift) {
-        store32(features_ + row * tile + v * W, (raw - (net.feature_mean[row] + shift)) * net.feature_scale[row]);
+    // log10(value / 2^octaves), standardised, for the columns of the vectors v and v + 1.
+    void feature(int row, int v, Vec32 value, int octaves = 0) {
+        store32(features_ + row * tile + v * W,
+                log10_32(value, net.feature_mean[row], octaves) * net.feature_scale[row]);
     }
 
     const PlanView& plan;

@@ -9,7 +9,10 @@ namespace pcs::PCS_ISA {
 class Projection {
   public:
     Projection(const PlanView& plan, Memory& memory)
-        : plan(plan), x(memory.vec(plan.n_species)), guess(memory.vec(plan.n_species)), factors(memory.vec(plan.n_counts)) {}
+        : plan(plan),
+          x(memory.vec(plan.n_species)),
+          guess(memory.vec(plan.n_species)),
+          factors(memory.vec(plan.n_counts)) {}
 
     void conserve(Tile& t) {
         for (int v = 0; v < t.used; ++v) {

@@ -134,20 +134,6 @@ inline Vec log(Vec x) {
     return n * ln2_hi + (2 * s + (2 * tail + n * ln2_lo));
 }
 
-// exp in single precision to about 1e-7, for activations. Saturates at exp(+-87).
-inline Vec32 exp32(Vec32 x) {
-    constexpr float log2e = 1.44269504f, ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f, shifter = 12582912.0f;
-    x = x < -87.0f ? broadcast32(-87.0f) : x > 87.0f ? broadcast32(87.0f) : x;
-    const Vec32 shifted = x * log2e + shifter;
-    const Vec32 n = shifted - shifter;
-    const Vec32 r = (x - n * ln2_hi) - n * ln2_lo;
-    Vec32 p = broadcast32(1.0f / 5040);
-    constexpr float series[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-    for (float c : series) p = p * r + c;
-    const Int32 power = ((Int32)shifted + 127) << 23;
-    return p * (Vec32)power;
-}
-
 // (exp(x) - 1) / x in single precision for |x| <= 1/2: Taylor series.
 inline Vec32 growth32(Vec32 x) {
     Vec32 p = broadcast32(1.0f / 40320);
@@ -156,11 +142,12 @@ inline Vec32 growth32(Vec32 x) {
     return p;
 }
 
-// log10 of a normal positive number to about 1 ulp of the result or 1e-7: atanh series of the mantissa, as in log.
-inline Vec32 log10_32(Vec32 x) {
-    constexpr float log10_2 = 0.301029996f, twice_log10_e = 0.868588964f;
+// log10(x / 2^octaves) - less for a normal positive x, to 1 ulp or 5e-8: atanh series of the mantissa, as in log. What
+// is subtracted cancels before anything is rounded.
+inline Vec32 log10_32(Vec32 x, float less = 0, int octaves = 0) {
+    constexpr float log10_2_hi = 0.301025390625f, log10_2_lo = 4.60503898e-6f, twice_log10_e = 0.868588964f;
     const Int32 bits = (Int32)x;
-    Int32 exponent = (bits >> 23) - 127;
+    Int32 exponent = (bits >> 23) - (127 + octaves);
     Vec32 m = (Vec32)((bits & 0x007fffff) | 0x3f800000);
     const Int32 upper = m > 1.41421356f;
     m = upper ? m * 0.5f : m;
@@ -169,7 +156,8 @@ inline Vec32 log10_32(Vec32 x) {
     Vec32 p = broadcast32(1.0f / 9);
     constexpr float series[] = {1.0f / 7, 1.0f / 5, 1.0f / 3, 1.0f};
     for (float c : series) p = p * s2 + c;
-    return __builtin_convertvector(exponent, Vec32) * log10_2 + twice_log10_e * s * p;
+    const Vec32 n = __builtin_convertvector(exponent, Vec32);
+    return (n * log10_2_hi - less) + (n * log10_2_lo + twice_log10_e * s * p);
 }
 
 // x between -limit and limit, in one instruction a side (GCC makes two of a comparison); NaN stays NaN.
