@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import os
 import subprocess
 import time
@@ -74,7 +75,7 @@ def small(model: ModelFile, path: Path) -> Path:
     for name in [name for name in model.arrays if name.startswith(tuple(f"surrogate/{net}_" for net in nets))]:
         del model.arrays[name]
     for net, sizes in nets.items():
-        for layer, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
             weights = rng.normal(0, 1 / np.sqrt(inputs), (outputs, inputs)) * (net != "decode" or layer == 0)
             model.arrays[f"surrogate/{net}_w{layer}"] = weights.astype(np.float32)
             model.arrays[f"surrogate/{net}_b{layer}"] = np.zeros(outputs, np.float32)
@@ -137,12 +138,12 @@ def table(name: str, cells: int, rounds: int, seed: int) -> list[str]:
     for row, part in enumerate((*PARTS, "exact integrator")):
         values = (values[row] for values in columns.values())
         lines.append(f"{part:20s} " + " ".join(f"{v:18.0f}" if v == v else f"{'':18s}" for v in values))
-    sizes = f"nets of {flops(model) / 1e3:.0f} and {flops(ModelFile.read(small_path)) / 1e3:.0f} (small) kFLOP a cell"
-    return [
-        *lines,
+    sizes = [flops(each) / 1e3 for each in (model, ModelFile.read(small_path))]
+    lines += [
         "",
-        f"{sizes}; exact integrator: mode exact of the solver at its default tolerance, Python's call included",
+        f"nets of {sizes[0]:.0f} and {sizes[1]:.0f} (small) kFLOP a cell; exact integrator: mode exact at its",
     ]
+    return [*lines, "default tolerance, on all cells, the call from Python included"]
 
 
 def main() -> None:
