@@ -59,7 +59,10 @@ void emit_pointers(Text& out, const char* type, const char* array, int size) {
               base * reach + reach / 2, array, base);
 }
 
-Text local(const char* name, int index) { return Text(name) + std::to_string(index); }
+Text local(const char* name, int index) {
+    Text text(name);  // g++ 12 warns of overlapping copies where it inlines operator+
+    return text += std::to_string(index);
+}
 
 // x[a] * x[b] * ...: what a reaction's rate coefficient is multiplied with.
 Text reactants(const PlanView& plan, int rate, int bodies) {
