@@ -194,6 +194,18 @@ def test_folder_that_cannot_be_made(own: Network, tmp_path: Path, monkeypatch: p
         NativeRosenbrock(own, kernels="compiled")
 
 
+def test_learned_step_on_code_and_on_tables(cells: Workload, osu: Network) -> None:
+    code, tables = (
+        Solver.load("osu_09_2008", mode="surrogate", kernels=kernels).step(
+            cells.n, cells.dt, cells.temperature, zeta=cells.zeta
+        )
+        for kernels in ("auto", "tables")
+    )
+    assert np.array_equal(code[1].status, tables[1].status)
+    assert not np.array_equal(code[0], tables[0])  # sums in another order: it is other code
+    assert cell_errors(code[0], tables[0], osu.tables().scale_weights).max() <= 1e-5
+
+
 def test_large_networks_are_left_to_the_tables(empty_cache: Path) -> None:
     names = [f"A{i}" for i in range(60)]  # every matrix entry is there: 60^3 / 3 multiplications
     reactions = [f"{a} -> {b} | arrhenius | 1e-9 0 0" for a in names for b in names if a != b]

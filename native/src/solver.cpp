@@ -382,7 +382,7 @@ void Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mi
 void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{options_.mode == Mode::automatic};
+    const SurrogateSettings settings{options_.mode == Mode::automatic, options_.tables_only};
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -398,7 +398,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{mode == Mode::automatic};
+    const SurrogateSettings settings{mode == Mode::automatic, options_.tables_only};
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -468,7 +468,7 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     std::int64_t next = 0;
     const CellQueue queue{nullptr, cells.n_cells, &next};
     SurrogateStatistics statistics{};
-    kernels().advance(plan_.view(), net, cells, queue, {0}, statistics, &trace,
+    kernels().advance(plan_.view(), net, cells, queue, {0, options_.tables_only}, statistics, &trace,
                       buffer.reserve(kernels().surrogate_bytes(plan_.view(), net)));
 }
 

@@ -81,6 +81,7 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     v.clock_theta = clock_theta_.data();
     v.clock_theta0 = positive(file, "surrogate/clock_theta0");
     v.x_floor = positive(file, "surrogate/x_floor");
+    if (v.x_floor < 1e-30) refuse(file, "surrogate/x_floor must be 1e-30 at least (logarithms in single precision)");
     v.x_trace = positive(file, "surrogate/x_trace");
     v.n_head_inputs = view_.latent + 2 * S + Q;
     view_.n_features = 3 * S + 1 + C;

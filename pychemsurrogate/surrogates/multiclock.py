@@ -117,7 +117,7 @@ class MultiClock(Conserving):
         """The start state x (B, S), temperature (B) [K], reduced conditions (B, C), theta (B) [s cm^-3]; all f64."""
         production, loss = self.rates.production_loss(x, self.rates.coefficients(temperature, conditions))
         raw = self.raw_features(x, production, loss, temperature, conditions)
-        features = ((raw.float() - self.feature_mean) / self.feature_std).float()
+        features = ((raw - self.feature_mean) / self.feature_std).float()
         return Scaled(x, theta, production, loss, features)
 
     def raw_features(

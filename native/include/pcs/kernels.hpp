@@ -67,6 +67,7 @@ struct IntegratorStatistics {
 
 struct SurrogateSettings {
     int32_t use_gate;  // 0: mode "surrogate", every cell that can be projected is accepted
+    bool tables_only;  // no straight-line kernels
 };
 
 struct SurrogateStatistics {
@@ -116,6 +117,7 @@ constexpr uint64_t kernel_layout() {
                                   sizeof(CellQueue),
                                   sizeof(IntegratorSettings),
                                   sizeof(IntegratorStatistics),
+                                  sizeof(SurrogateSettings),
                                   sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;

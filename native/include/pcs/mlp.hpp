@@ -14,7 +14,7 @@ constexpr int block = W == 8 ? 6 : 3;  // outputs computed together: block x col
 
 template <Activation f>
 inline Vec32 activated(Vec32 v) {
-    if constexpr (f == Activation::silu) return v / (1.0f + exp32(-v));
+    if constexpr (f == Activation::silu) return v / (1.0f + exp2_32(-1.44269504f * v));
     if constexpr (f == Activation::tanh) return tanh32(v);
     return v;
 }

@@ -18,6 +18,8 @@ inline void store_row(float* row, int v, Vec value) {
     for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<float>(value[l]);
 }
 
+inline Vec32 narrow_row(const Vec* row, int v) { return narrow(row[v], row[v + 1]); }
+
 // Hands out the pieces of one workspace; on a null workspace it only counts.
 class Memory {
   public:
