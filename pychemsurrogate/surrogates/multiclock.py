@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pychemsurrogate.network import Network, NetworkTables
 from pychemsurrogate.surrogates.conserve import Conserving
+from pychemsurrogate.surrogates.finish import Finish, Finished
 from pychemsurrogate.surrogates.mlp import mlp_arrays, mlp_from_arrays
 from pychemsurrogate.surrogates.rates import Rates
 
@@ -32,11 +33,12 @@ _DEPTH_RANGE = (1e-8, 1e8)  # of L theta, and with it of the decoder's input c
 class Scaled:
     """What `scale` makes of B cells: the start state in the reduced form, its P and L [1/(s cm^-3)], and the features.
 
-    x (B, S), theta (B), production (B, S), loss (B, S) f64; features (B, F) f32.
+    x (B, S), theta (B), rate coefficients (B, R), production (B, S), loss (B, S) f64; features (B, F) f32.
     """
 
     x: Tensor
     theta: Tensor
+    coefficients: Tensor
     production: Tensor
     loss: Tensor
     features: Tensor
@@ -81,7 +83,8 @@ def reduce_conditions(network: Network, conditions: NDArray[np.float64], density
 class MultiClock(Conserving):
     """The flow map; `forward` is the whole learned step, each verb a method with its name in docs/architecture.md.
 
-    clock_theta (K - 1) and clock_theta0 [s cm^-3]: the exponential clocks and the log clock.
+    clock_theta (K - 1) and clock_theta0 [s cm^-3]: the exponential clocks and the log clock. finish: the fraction and
+    the steps of a `Finish`; None: the map spans all of theta.
     """
 
     def __init__(
@@ -97,9 +100,11 @@ class MultiClock(Conserving):
         feature_std: NDArray[np.float32],
         x_floor: float = 1e-16,
         x_trace: float = 1e-12,
+        finish: tuple[float, int] | None = None,
     ) -> None:
         super().__init__(tables)
         self.rates = Rates(tables)
+        self.finish = Finish(self.rates, *finish) if finish is not None else None
         self.encoder = encoder
         self.decoder = decoder
         self.head = head
@@ -115,10 +120,11 @@ class MultiClock(Conserving):
 
     def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Scaled:
         """The start state x (B, S), temperature (B) [K], reduced conditions (B, C), theta (B) [s cm^-3]; all f64."""
-        production, loss = self.rates.production_loss(x, self.rates.coefficients(temperature, conditions))
+        k = self.rates.coefficients(temperature, conditions)
+        production, loss = self.rates.production_loss(x, k)
         raw = self.raw_features(x, production, loss, temperature, conditions)
         features = ((raw.float() - self.feature_mean) / self.feature_std).float()
-        return Scaled(x, theta, production, loss, features)
+        return Scaled(x, theta, k, production, loss, features)
 
     def raw_features(
         self, x: Tensor, production: Tensor, loss: Tensor, temperature: Tensor, conditions: Tensor
@@ -176,26 +182,32 @@ class MultiClock(Conserving):
         filled = torch.where(u > 0.0, -torch.expm1(-u) / u.clamp(min=1e-300), 1.0)
         return scaled.x * torch.exp(-u) + scaled.production * scaled.theta[:, None] * filled
 
-    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor) -> Tensor:
+    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
         """log10 of the cell's error in dex (B) f32, as the head expects it; the gate compares it with its threshold."""
-        return self.head(self.head_inputs(z, decoded, multiplier))[:, 0]
+        return self.head(self.head_inputs(z, decoded, multiplier, finished))[:, 0]
 
     @staticmethod
-    def head_inputs(z: Tensor, decoded: Decoded, multiplier: Tensor) -> Tensor:
-        """[z, c, change, asinh(1e3 lambda)] (B, Z + 2 S + E + 1) f32."""
-        return torch.cat([z, decoded.depth, decoded.change.float(), torch.asinh(1e3 * multiplier).float()], dim=1)
+    def head_inputs(z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
+        """[z, c, change, asinh(1e3 lambda)] (B, Z + 2 S + E + 1) f32, then the report of the finish (S + 1)."""
+        rows = [z, decoded.depth, decoded.change.float(), torch.asinh(1e3 * multiplier).float()]
+        return torch.cat(rows if finished is None else [*rows, finished.report], dim=1)
 
     # --- the whole learned step -------------------------------------------------------------------------------
 
     def forward(
         self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor
-    ) -> tuple[Tensor, Scaled, Tensor, Decoded, Tensor]:
-        """(x after theta (B, S), and what the verbs made on the way: scaled, z, decoded, lambda)."""
-        scaled = self.scale(x, temperature, conditions, theta)
-        z = self.advance(self.encode(scaled.features), theta)
+    ) -> tuple[Tensor, Scaled, Tensor, Decoded, Tensor, Finished | None]:
+        """(x after theta (B, S), and what the verbs made on the way: scaled, z, decoded, lambda, finished)."""
+        ahead = theta if self.finish is None else self.finish.ahead(theta)
+        scaled = self.scale(x, temperature, conditions, ahead)
+        z = self.advance(self.encode(scaled.features), ahead)
         decoded = self.decode(z, scaled)
         moved, multiplier = self.conserve(decoded.guess, x)
-        return moved, scaled, z, decoded, multiplier
+        if self.finish is None:
+            return moved, scaled, z, decoded, multiplier, None
+        finished = self.finish(moved, scaled.coefficients, theta)
+        moved, again = self.conserve(finished.x, x)
+        return moved, scaled, z, decoded, multiplier + again, finished
 
     # --- the model file ---------------------------------------------------------------------------------------
 
@@ -213,6 +225,7 @@ class MultiClock(Conserving):
             **mlp_arrays(self.encoder, "surrogate/encode"),
             **mlp_arrays(self.decoder, "surrogate/decode"),
             **mlp_arrays(self.head, "surrogate/head"),
+            **(self.finish.to_arrays() if self.finish is not None else {}),
         }
 
     @classmethod
@@ -230,4 +243,5 @@ class MultiClock(Conserving):
             feature_std=arrays["surrogate/feature_std"],
             x_floor=float(arrays["surrogate/x_floor"]),
             x_trace=float(arrays["surrogate/x_trace"]),
+            finish=Finish.settings(arrays),
         )

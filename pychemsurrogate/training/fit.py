@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import trange
 
-from pychemsurrogate.network import Network
+from pychemsurrogate.network import Network, NetworkTables
 from pychemsurrogate.surrogates.mlp import mlp
 from pychemsurrogate.surrogates.multiclock import MultiClock
 from pychemsurrogate.training.prepare import prepare, step_of
 from pychemsurrogate.training.truth import Pairs
 
-_CHUNK = 8192
+_CHUNK = 1024  # a cache full of cells: larger chunks cost 1.7 times as much
 _SAVE_EVERY = 1000  # steps between checkpoints
 # Species below this abundance do not count in a cell's error; the fit's own weights fall off further below.
 X_MIN = 1e-10
@@ -39,7 +39,8 @@ class FitRecipe:
     log-uniform over clock_range [s cm^-3]; clock_theta0: of the log clock. samples: seen by the map's fit (with
     repetition), batch: per step; muon_rate, adam_rate: peak learning rates; sharpness: where the loss turns from square
     to linear [dex], at the start and at the end. head_pairs, head_samples: the same for the head; quantile: of the
-    error that the head predicts. tolerance [dex], alpha: what the gate is calibrated for.
+    error that the head predicts. finish_fraction, finish_steps: of the learned step's finish, whose result the head
+    judges; a fraction of 0: none. tolerance [dex], alpha: what the gate is calibrated for.
     """
 
     encoder: tuple[int, ...] = (160, 160)
@@ -57,6 +58,8 @@ class FitRecipe:
     head_pairs: int = 800_000
     head_samples: float = 1.2e7
     quantile: float = 0.8
+    finish_fraction: float = 0.0
+    finish_steps: int = 1
     tolerance: float = 0.1
     alpha: float = 0.01
     seed: int = 1
@@ -64,6 +67,18 @@ class FitRecipe:
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for provenance."""
         return asdict(self)
+
+    def of_map(self) -> dict[str, Any]:
+        """What of it decides the map's fit."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_HEAD | _OF_GATE}
+
+    def of_head(self) -> dict[str, Any]:
+        """What of it decides the head's fit, the map included."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_GATE}
+
+
+_OF_HEAD = {"head", "head_pairs", "head_samples", "quantile", "finish_fraction", "finish_steps"}
+_OF_GATE = {"tolerance", "alpha"}
 
 
 class CheckpointError(ValueError):
@@ -76,19 +91,27 @@ def new_surrogate(network: Network, recipe: FitRecipe) -> MultiClock:
     tables = network.tables()
     species, features = len(tables.species), 3 * len(tables.species) + 1 + len(tables.conditions)
     decoder = mlp([recipe.latent + species, *recipe.decoder, species])
+    finish = (recipe.finish_fraction, recipe.finish_steps) if recipe.finish_fraction else None
     for parameter in decoder[-1].parameters():
         torch.nn.init.zeros_(parameter)
     return MultiClock(
         tables,
         encoder=mlp([features, *recipe.encoder, (1 + recipe.clocks) * recipe.latent]),
         decoder=decoder,
-        head=mlp([recipe.latent + 2 * species + len(tables.conserved), *recipe.head, 1]),
+        head=mlp([head_inputs(tables, recipe.latent, finish is not None), *recipe.head, 1]),
         latent=recipe.latent,
         clock_theta=np.geomspace(*recipe.clock_range, recipe.clocks - 1),
         clock_theta0=recipe.clock_theta0,
         feature_mean=np.zeros(features, dtype=np.float32),
         feature_std=np.ones(features, dtype=np.float32),
+        finish=finish,
     )
+
+
+def head_inputs(tables: NetworkTables, latent: int, finish: bool) -> int:
+    """How many numbers the error head of a map with so many latent numbers reads, with or without a finish."""
+    species = len(tables.species)
+    return latent + 2 * species + len(tables.conserved) + (species + 1 if finish else 0)
 
 
 def fit_map(
@@ -120,7 +143,7 @@ def fit_map(
         return sharp_loss(data.base[rows] + change - target, target, start * (end / start) ** done)
 
     nets = torch.nn.ModuleList([surrogate.encoder, surrogate.decoder])
-    identity = {"recipe": recipe.as_dict(), "pairs": len(pairs), "part": "map"}
+    identity = {"recipe": recipe.of_map(), "pairs": len(pairs), "part": "map"}
     _train(nets, loss, len(data), recipe, recipe.samples, identity, checkpoint, "map" if progress else None)
 
 
@@ -157,7 +180,7 @@ def fit_head(
         missing = target[rows] - surrogate.head(inputs[rows])[:, 0]
         return torch.maximum(recipe.quantile * missing, (recipe.quantile - 1.0) * missing).mean()
 
-    identity = {"recipe": recipe.as_dict(), "pairs": len(pairs), "part": "head"}
+    identity = {"recipe": recipe.of_head(), "pairs": len(pairs), "part": "head"}
     head = torch.nn.ModuleList([surrogate.head])
     _train(head, loss, len(target), recipe, recipe.head_samples, identity, checkpoint, "head" if progress else None)
     # The head of the model file takes its inputs as they are: fold the scaling into its first layer.
@@ -189,12 +212,13 @@ def evaluate(surrogate: MultiClock, pairs: Pairs, network: Network) -> Outcome:
         part = pairs.where(np.arange(first, min(first + _CHUNK, len(pairs))))
         step = step_of(part, network)
         with torch.no_grad():
-            moved, _, z, decoded, multiplier = surrogate(step.x, step.temperature, step.conditions, step.theta)
-            expected = surrogate.predict_error(z, decoded, multiplier).double()
+            made = surrogate(step.x, step.temperature, step.conditions, step.theta)
+            moved, _, z, decoded, multiplier, finished = made
+            expected = surrogate.predict_error(z, decoded, multiplier, finished).double()
             # As in the step itself, a cell that the projection could not close is never accepted.
             expected[~surrogate.is_conserved(moved, step.x)] = torch.inf
             predicted.append(expected.numpy())
-            inputs.append(surrogate.head_inputs(z, decoded, multiplier))
+            inputs.append(surrogate.head_inputs(z, decoded, multiplier, finished))
         truth = part.end.astype(np.float64)
         x = moved.numpy()
         errors.append(cell_error(x, truth, X_MIN))

@@ -62,9 +62,10 @@ def prepare(pairs: Pairs, surrogate: MultiClock, network: Network) -> Prepared:
         part = pairs.where(np.arange(first, min(first + _CHUNK, len(pairs))))
         step = step_of(part, network)
         rates = surrogate.rates
-        production, loss = rates.production_loss(step.x, rates.coefficients(step.temperature, step.conditions))
+        k = rates.coefficients(step.temperature, step.conditions)
+        production, loss = rates.production_loss(step.x, k)
         raw = surrogate.raw_features(step.x, production, loss, step.temperature, step.conditions)
-        scaled = Scaled(step.x, step.theta, production, loss, raw)
+        scaled = Scaled(step.x, step.theta, k, production, loss, raw)
         base = torch.log10(surrogate.analytic_step(scaled) + surrogate.x_floor)
         target = torch.log10(torch.as_tensor(part.end.astype(np.float64)) + surrogate.x_floor)
         depth = surrogate.depth(loss, step.theta)

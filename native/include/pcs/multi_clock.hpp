@@ -45,6 +45,7 @@ class MultiClockMap {
             for (int i = 0; i < S; ++i) x[i] = t.x[i * vectors + v];
             for (int c = 0; c < C; ++c) conditions[c] = t.conditions[c * vectors + v];
             rate_coefficients(plan, t.temperature[v], conditions, k);
+            t.keep_rates(v, k);
             rates(plan, k, x, rate);
             partials(plan, x, k);
             for (int i = 0; i < S; ++i) {
@@ -83,7 +84,7 @@ class MultiClockMap {
         }
     }
 
-    // head_in holds [z, c, change, asinh(1e3 lambda)]; the decoder reads its first rows.
+    // head_in holds [z, c, change, asinh(1e3 lambda), the finish's report]; the decoder reads its first rows.
     void decode(Tile& t) {
         for (int i = 0; i < S; ++i)
             for (int v = 0; v < t.used; ++v) {
@@ -115,6 +116,8 @@ class MultiClockMap {
         for (int q = 0; q < Q; ++q)
             for (int v = 0; v < t.used; ++v)
                 store_row(head_in + (Z + 2 * S + q) * tile, v, asinh(1e3 * t.lambda[q * vectors + v]));
+        for (int r = Z + 2 * S + Q, i = 0; r < net.n_head_inputs; ++r, ++i)
+            for (int c = 0; c < t.used * W; ++c) head_in[r * tile + c] = t.finish_report[i * tile + c];
         return mlp(net.head, head_in, a, b, t.n_cells);
     }
 
