@@ -128,7 +128,7 @@ class ReducedMap(Conserving):
     @staticmethod
     def quasi_steady(production: Tensor, loss: Tensor) -> Tensor:
         """q = log10(P / L), within bounds: where a species alone would go."""
-        return torch.log10((production / loss.clamp(min=_QSS_RANGE[0])).clamp(*_QSS_RANGE))
+        return torch.log10((production / loss.clamp(min=_LOSS_RANGE[0])).clamp(*_QSS_RANGE))
 
     def phi(self, scaled: Scaled) -> Tensor:
         """phi (B, S) f64, in [0, 1]: 0 at theta = 0, about 1 once a species had time to change.
