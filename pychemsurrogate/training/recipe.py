@@ -87,7 +87,7 @@ class JumpRecipe(FitRecipe):
 
     experts: int = 16
     widths: tuple[int, ...] = (60, 60)
-    shares: tuple[float, ...] = (0.25, 0.75)
+    shares: tuple[float, ...] = (0.08, 0.23, 0.69)
     costly: int = 3
     easy_share: float = 0.12
     cost_power: float = 0.5
