@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 import pychemsurrogate
@@ -135,27 +137,44 @@ def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
 @main.command()
 @click.argument("dataset")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
-@click.option("--samples", default=9e7, show_default=True, help="Training samples that the map sees, with repetition.")
+@click.option(
+    "--held-out", default=None, metavar="FILE", help="The data set to calibrate and test on (default: DATASET)."
+)
+@click.option("--map", "kind", type=click.Choice(["fast", "accurate", "multiclock"]), default="fast", show_default=True)
+@click.option("--samples", default=None, type=float, help="Training samples that the map sees, with repetition.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="Threads of torch (default: its own choice).")
 @click.option(
     "--checkpoint", default=None, metavar="DIR", help="Where an interrupted fit is kept (default: beside FILE)."
 )
-def train(dataset: str, output: str, samples: float, seed: int, threads: int, checkpoint: str | None) -> None:
+def train(
+    dataset: str,
+    output: str,
+    held_out: str | None,
+    kind: str,
+    samples: float | None,
+    seed: int,
+    threads: int,
+    checkpoint: str | None,
+) -> None:
     """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file."""
     try:
         import torch
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'pychemsurrogate[torch]'") from None
     from pychemsurrogate.training.dataset import DatasetError
-    from pychemsurrogate.training.fit import CheckpointError, FitRecipe
+    from pychemsurrogate.training.minimise import CheckpointError
+    from pychemsurrogate.training.recipe import RECIPES
     from pychemsurrogate.training.train import accuracy_table
     from pychemsurrogate.training.train import train as run
 
     if threads:
         torch.set_num_threads(threads)
     try:
-        model = run(dataset, output, FitRecipe(samples=samples, seed=seed), checkpoint)
+        recipe = replace(RECIPES[kind], seed=seed)
+        if samples is not None:
+            recipe = replace(recipe, samples=samples)
+        model = run(dataset, output, recipe, checkpoint, held_out=held_out)
     except (CheckpointError, DatasetError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(accuracy_table(model.meta["accuracy"]))

@@ -84,7 +84,7 @@ def test_native_and_torch_agree_after_every_verb(name: str, paths: dict[str, Pat
         z = surrogate.advance(encoded, theta)
         decoded = surrogate.decode(z, scaled)
         moved, multiplier = surrogate.conserve(decoded.guess, x)
-        assert surrogate.predict_error(z, decoded, multiplier) is None
+        assert surrogate.predict_error(z, decoded, multiplier, None) is None
     assert "score" not in trace
     latent = z.shape[1]
     for verb, expected in {"features": scaled.features, "latent0": encoded[:, :latent], "latent": z}.items():

@@ -61,7 +61,7 @@ def sample(fresh: Pairs) -> Pairs:
 
 def run(surrogate: MultiClock, step: Step) -> tuple[torch.Tensor, ...]:
     with torch.no_grad():
-        moved, scaled, z, decoded, multiplier = surrogate(step.x, step.temperature, step.conditions, step.theta)
+        moved, scaled, z, decoded, multiplier, _ = surrogate(step.x, step.temperature, step.conditions, step.theta)
     return moved, scaled, z, decoded, multiplier
 
 
@@ -158,7 +158,7 @@ def test_native_agrees_after_every_verb(shipped: ModelFile, surrogate: MultiCloc
     x = step.x / (step.x @ torch.as_tensor(NETWORK.tables().scale_weights.copy()))[:, None]
     moved, scaled, z, decoded, multiplier = run(surrogate, replace(step, x=x))
     with torch.no_grad():
-        score = surrogate.predict_error(z, decoded, multiplier)
+        score = surrogate.predict_error(z, decoded, multiplier, None)
     native = _native.Solver.open(str(shipped.path)).trace(
         x.numpy() * sample.density[:, None], sample.dt, sample.temperature, sample.conditions
     )

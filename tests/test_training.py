@@ -525,9 +525,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_recipe() -> Any:
-    from pychemsurrogate.training.fit import FitRecipe
+    from pychemsurrogate.training.recipe import MultiClockRecipe
 
-    return FitRecipe(
+    return MultiClockRecipe(
         encoder=(24,),
         decoder=(24,),
         head=(12,),
@@ -561,15 +561,16 @@ def test_an_interrupted_fit_ends_in_the_same_weights(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
-    from pychemsurrogate.training import fit
+    from pychemsurrogate.training import fit_multiclock, minimise
+    from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_clock
 
     recipe, pairs = tiny_recipe(), load(tiny_data, "train")
-    whole = fit.new_surrogate(NETWORK, recipe)
-    fit.fit_map(whole, pairs, NETWORK, recipe, progress=False)
+    whole = new_multi_clock(NETWORK, recipe)
+    fit_multi_clock(whole, pairs, NETWORK, recipe, progress=False)
 
-    monkeypatch.setattr(fit, "_SAVE_EVERY", 50)
+    monkeypatch.setattr(minimise, "_SAVE_EVERY", 50)
     calls = 0
-    loss = fit.sharp_loss
+    loss = fit_multiclock.sharp_loss
 
     def failing(*given: Any) -> Any:
         nonlocal calls
@@ -578,31 +579,32 @@ def test_an_interrupted_fit_ends_in_the_same_weights(
             raise KeyboardInterrupt
         return loss(*given)
 
-    monkeypatch.setattr(fit, "sharp_loss", failing)
-    cut = fit.new_surrogate(NETWORK, recipe)
+    monkeypatch.setattr(fit_multiclock, "sharp_loss", failing)
+    cut = new_multi_clock(NETWORK, recipe)
     with pytest.raises(KeyboardInterrupt):
-        fit.fit_map(cut, pairs, NETWORK, recipe, tmp_path / "map.pt", progress=False)
-    cut = fit.new_surrogate(NETWORK, recipe)
-    fit.fit_map(cut, pairs, NETWORK, recipe, tmp_path / "map.pt", progress=False)
+        fit_multi_clock(cut, pairs, NETWORK, recipe, tmp_path / "map.pt", progress=False)
+    cut = new_multi_clock(NETWORK, recipe)
+    fit_multi_clock(cut, pairs, NETWORK, recipe, tmp_path / "map.pt", progress=False)
     assert calls == 80 + 70  # the steps after the checkpoint at 50 are done again, no others
     for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
         assert torch.equal(a, b)
 
-    with pytest.raises(fit.CheckpointError, match="another recipe"):
-        fit.fit_map(cut, pairs, NETWORK, replace(recipe, seed=9), tmp_path / "map.pt", progress=False)
+    with pytest.raises(minimise.CheckpointError, match="another recipe"):
+        fit_multi_clock(cut, pairs, NETWORK, replace(recipe, seed=9), tmp_path / "map.pt", progress=False)
 
 
 def test_the_fit_learns(tiny_data: Path) -> None:
     pytest.importorskip("torch")
-    from pychemsurrogate.training import fit
+    from pychemsurrogate.training.fit import evaluate
+    from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_clock
 
     recipe = replace(tiny_recipe(), samples=64 * 500)
     pairs = load(tiny_data, "train")
     few = pairs.where(np.random.default_rng(3).permutation(len(pairs))[:500])
-    surrogate = fit.new_surrogate(NETWORK, recipe)
-    before = np.mean(fit.evaluate(surrogate, few, NETWORK).error)
-    fit.fit_map(surrogate, pairs, NETWORK, recipe, progress=False)
-    after = np.mean(fit.evaluate(surrogate, few, NETWORK).error)
+    surrogate = new_multi_clock(NETWORK, recipe)
+    before = np.mean(evaluate(surrogate, few, NETWORK).error)
+    fit_multi_clock(surrogate, pairs, NETWORK, recipe, progress=False)
+    after = np.mean(evaluate(surrogate, few, NETWORK).error)
     assert after < 0.75 * before
 
 

@@ -2,6 +2,7 @@
 // (PCS_KERNEL_INTERFACE is defined then). SPDX-License-Identifier: BSD-3-Clause
 #include "pcs/kernels.hpp"
 
+#include "pcs/finish.hpp"
 #include "pcs/latent.hpp"
 #include "pcs/multi_clock.hpp"
 #include "pcs/rosenbrock.hpp"
@@ -65,18 +66,26 @@ static void follow(const PlanView& plan, const SurrogateView& net, const CellArr
     });
 }
 
+static void finish(const PlanView& plan, const FinishArrays& cells, [[maybe_unused]] bool tables_only,
+                   void* workspace) {
+#ifdef PCS_GENERATED
+    if (has_code(plan) && !tables_only) return finish_cells<Generated<NetworkCode>>(plan, cells, workspace);
+#endif
+    finish_cells<Tables>(plan, cells, workspace);
+}
+
 // On a null workspace the constructors only count.
-static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net) {
+static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
     SurrogateStatistics none{};
-    with_map(plan, net, true, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, {}, none, nullptr, counted); });
+    with_map(plan, net, true, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, settings, none, nullptr, counted); });
     return counted.bytes();
 }
 
-static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net) {
+static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
     SurrogateStatistics none{};
-    with_map(plan, net, true, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, {}, none, counted); });
+    with_map(plan, net, true, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, settings, none, counted); });
     return counted.bytes();
 }
 
@@ -105,7 +114,7 @@ const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
     static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
                                      PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
                                      PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
-                                     PCS_ISA::follow,           PCS_ISA::cell_rhs};
+                                     PCS_ISA::follow,           PCS_ISA::finish,    PCS_ISA::cell_rhs};
     return kernels;
 }
 

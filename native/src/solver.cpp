@@ -382,7 +382,7 @@ void Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mi
 void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{options_.mode == Mode::automatic, options_.tables_only};
+    const SurrogateSettings settings = learned_settings(options_.mode == Mode::automatic);
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -390,7 +390,7 @@ void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) con
     const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
         kernels().advance(plan, net, cells, queue, settings, statistics, nullptr, workspace);
     };
-    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net), call, mine, report);
+    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
 }
 
 // The same for (cell, time) pairs; `cells` has the statuses of the cells themselves.
@@ -398,7 +398,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const SurrogateSettings settings{mode == Mode::automatic, options_.tables_only};
+    const SurrogateSettings settings = learned_settings(mode == Mode::automatic);
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -407,7 +407,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
         kernels().follow(plan, net, cells, trajectory, queue, settings, statistics, workspace);
     };
     const std::int64_t threads = std::min<std::int64_t>(size, team_size(options_.threads, size * trajectory.n_times));
-    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net), call, mine, report);
+    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net, settings), call, mine, report);
 }
 
 // The cells whose status asks for the exact path: all of them, then those that failed again with tighter settings.
@@ -455,6 +455,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
+bool Solver::finishes() const { return surrogate_ && surrogate_->view().finish.steps > 0; }
 bool Solver::predicts_error() const {
     return surrogate_ && surrogate_->view().kind == MapKind::multi_clock &&
            surrogate_->view().multi_clock.head.n_layers > 0;
@@ -467,9 +468,10 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     Buffer buffer;
     std::int64_t next = 0;
     const CellQueue queue{nullptr, cells.n_cells, &next};
+    const SurrogateSettings settings = learned_settings(false);
     SurrogateStatistics statistics{};
-    kernels().advance(plan_.view(), net, cells, queue, {0, options_.tables_only}, statistics, &trace,
-                      buffer.reserve(kernels().surrogate_bytes(plan_.view(), net)));
+    kernels().advance(plan_.view(), net, cells, queue, settings, statistics, &trace,
+                      buffer.reserve(kernels().surrogate_bytes(plan_.view(), net, settings)));
 }
 
 void Solver::rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const {

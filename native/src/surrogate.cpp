@@ -52,7 +52,7 @@ bool all_finite(const std::vector<T>& values) {
 int inputs(const MlpView& net) { return net.layers[0].inputs; }
 int outputs(const MlpView& net) { return net.layers[net.n_layers - 1].outputs; }
 
-constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000;
+constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000, most_finish_steps = 100;
 
 int index_of(const std::vector<std::string>& names, const std::string& name) {
     const auto found = std::find(names.begin(), names.end(), name);
@@ -66,11 +66,23 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
         refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
     view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent"}));
     view_.latent = count(file, "surrogate/latent", most_latent);
+    load_finish(file);
     if (view_.kind == MapKind::multi_clock)
         load_multi_clock(file, tables);
     else
         load_latent(file, tables);
     load_box(file, tables, plan);
+}
+
+void Surrogate::load_finish(const ModelFile& file) {
+    const bool given = file.has("surrogate/finish_steps");
+    if (given != file.has("surrogate/finish_fraction"))
+        refuse(file, "surrogate/finish_fraction and finish_steps belong together, but one of them is missing");
+    if (!given) return;
+    if (view_.kind == MapKind::latent) refuse(file, "a latent map has no finish");
+    view_.finish = {count(file, "surrogate/finish_steps", most_finish_steps),
+                    positive(file, "surrogate/finish_fraction")};
+    if (!(view_.finish.fraction < 1)) refuse(file, "surrogate/finish_fraction must be below 1");
 }
 
 void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
@@ -83,7 +95,7 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     v.x_floor = positive(file, "surrogate/x_floor");
     if (v.x_floor < 1e-30) refuse(file, "surrogate/x_floor must be 1e-30 at least (logarithms in single precision)");
     v.x_trace = positive(file, "surrogate/x_trace");
-    v.n_head_inputs = view_.latent + 2 * S + Q;
+    v.n_head_inputs = view_.latent + 2 * S + Q + (view_.finish.steps > 0 ? S + 1 : 0);
     view_.n_features = 3 * S + 1 + C;
     v.encoder = load_mlp(file, "surrogate/encode", Activation::silu, Activation::none);
     v.decoder = load_mlp(file, "surrogate/decode", Activation::silu, Activation::none);

@@ -182,6 +182,8 @@ class LatentMap(Conserving):
     n_model = x n_ref, dt_model = theta / n_ref, with x = n/n_H and theta = n_H dt.
     """
 
+    finish: None = None  # it starts from the first state of a run alone, so it has no rates at hand
+
     def __init__(self, model: LatentModel, tables: NetworkTables) -> None:
         super().__init__(tables)
         self.model = model
@@ -203,7 +205,7 @@ class LatentMap(Conserving):
         """The state after theta, before conservation."""
         return Decoded(10.0 ** self.model.log10_density(self.model.decode(z)) / self.model.scaling.n_ref)
 
-    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor) -> None:
+    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: None) -> None:
         """No latent model predicts its error: the box alone decides."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pychemsurrogate.network import load_network
 from pychemsurrogate.training.provenance import made_now
-from pychemsurrogate.training.sampling import STARTS
+from pychemsurrogate.training.sampling import STARTS, Ranges
 from pychemsurrogate.training.truth import KINDS, SPLITS, Pairs, Recipe, compute_unit
 
 _UNITS_OF = {
@@ -123,6 +123,12 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     with h5py.File(path, "r") as file:
         result: dict[str, Any] = json.loads(file.attrs["provenance"])
     return result
+
+
+def recipe_of(origin: dict[str, Any]) -> Recipe:
+    """The recipe that a data set's provenance holds."""
+    given = dict(origin["recipe"])
+    return Recipe(**{**given, "splits": tuple(given["splits"]), "ranges": Ranges(**given["ranges"])})
 
 
 def _part(parts: Path, unit: int) -> Path:

@@ -58,6 +58,7 @@ class MultiClockMap {
             for (int i = 0; i < S; ++i) x_column[i] = t.x[i * vectors + v];
             for (int c = 0; c < C; ++c) conditions[c] = t.conditions[c * vectors + v];
             rate_coefficients(plan, t.temperature[v], conditions, k, rate);
+            t.keep_rates(v, k);
             Chemistry::gain_and_frequency(plan, k, rate, x_column, production + v, loss + v, vectors);
         }
         for (int i = 0; i < S; ++i) {
@@ -113,8 +114,8 @@ class MultiClockMap {
         }
     }
 
-    // head_in holds [z, c, change, asinh(1e3 lambda)]; the decoder reads its first rows. Single precision serves, but
-    // where a guess is close to x their difference is as precise.
+    // head_in holds [z, c, change, asinh(1e3 lambda), the finish's report]; the decoder reads its first rows. Single
+    // precision serves, but where a guess is close to x their difference is as precise.
     void decode(Tile& t) {
         for (int i = 0; i < S; ++i)
             for (int v = 0; v < t.used; v += 2) {
@@ -160,6 +161,8 @@ class MultiClockMap {
             for (int v = 0; v < t.used; v += 2)
                 store32(head_in + (Z + 2 * S + q) * tile + v * W,
                         asinh32(1e3f * narrow_row(t.lambda, q * vectors + v)));
+        for (int r = Z + 2 * S + Q, i = 0; r < net.n_head_inputs; ++r, ++i)
+            for (int c = 0; c < t.used * W; ++c) head_in[r * tile + c] = t.finish_report[i * tile + c];
         return mlp(net.head, head_in, a, b, t.n_cells);
     }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
 
@@ -20,9 +21,10 @@ class LearnedStep {
           settings(settings),
           statistics(statistics),
           trace(trace),
-          tile_(plan, memory),
+          tile_(plan, net, memory),
           map(plan, net, memory),
           projection(plan, memory),
+          finish(plan, net, settings, memory),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)) {}
 
     void run(const CellQueue& queue) {
@@ -34,7 +36,13 @@ class LearnedStep {
             map.decode(tile_);
             if (trace) record_state(trace->guess);
             projection.conserve(tile_);
-            record_conserved();
+            if (trace) record_state(trace->conserved);
+            if (finish.wanted()) {
+                finish.run(tile_);
+                if (trace) record_state(trace->finished);
+                projection.conserve(tile_, true);
+            }
+            record_end();
             gate();
         }
     }
@@ -57,6 +65,7 @@ class LearnedStep {
             cell[count++] = next;
         }
         tile_.close(count);
+        finish.leave_time(tile_);
         return count > 0;
     }
 
@@ -84,9 +93,10 @@ class LearnedStep {
         record(trace->latent0, map.latent0(), net.latent);
         record(trace->latent, map.latent(), net.latent);
     }
-    void record_conserved() const {
+    void record_end() const {
         if (!trace) return;
-        record_state(trace->conserved);
+        record_state(trace->final_state);
+        if (finish.wanted()) record(trace->finish_report, tile_.finish_report, plan.n_species + 1);
         for (int t = 0; trace->lambda && t < tile_.n_cells; ++t)
             for (int q = 0; q < plan.n_conserved; ++q)
                 trace->lambda[cell[t] * plan.n_conserved + q] = ((double*)tile_.lambda)[q * tile + t];
@@ -110,6 +120,7 @@ class LearnedStep {
     Tile tile_;
     Map map;
     Projection projection;
+    Finish finish;
     double* one_cell;
     int64_t cell[tile] = {};
 };

@@ -22,6 +22,7 @@ class Surrogate {
     const SurrogateView& view() const { return view_; }
 
   private:
+    void load_finish(const ModelFile& file);
     void load_multi_clock(const ModelFile& file, const NetworkTables& tables);
     void load_latent(const ModelFile& file, const NetworkTables& tables);
     MlpView load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last);

@@ -64,6 +64,12 @@ struct LatentView {
     const float* octaves;          // (S): scale log2(10)
 };
 
+// The last `fraction` of a step, by fixed steps of the real chemistry; steps = 0: none, the map spans it all.
+struct FinishView {
+    int32_t steps;
+    double fraction;
+};
+
 enum class MapKind : int32_t { multi_clock, latent };
 
 struct SurrogateView {
@@ -71,6 +77,7 @@ struct SurrogateView {
     int32_t latent, n_features, widest;  // widest: rows that any layer reads or writes, padded
     MultiClockView multi_clock;          // the one that `kind` names is set
     LatentView latent_map;
+    FinishView finish;
     int32_t n_sides, electron;  // plan index of e-; -1: none
     const BoxSide* sides;
     double threshold;  // on the predicted log10 of the cell's error in dex, where the map predicts one

@@ -25,7 +25,7 @@ from pychemsurrogate.surrogates.dynamics.neural_ode import FIXED, NeuralODE
 from pychemsurrogate.surrogates.dynamics.polynomial import Polynomial
 from pychemsurrogate.surrogates.latent import LatentModel, LatentScaling
 from pychemsurrogate.surrogates.mlp import ACTIVATIONS, mlp
-from pychemsurrogate.training.fit import CheckpointError
+from pychemsurrogate.training.minimise import CheckpointError
 from pychemsurrogate.training.seed import losses
 from pychemsurrogate.training.seed.data import N_REF, NETWORK, PUBLISHED_RANGE, TIMES, SeedData
 from pychemsurrogate.training.seed.kind import Kind, SeedRecipe
