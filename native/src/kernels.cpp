@@ -42,7 +42,8 @@ static void integrate(const PlanView& plan, const CellArrays& cells, const CellQ
 // Calls work.template operator()<Map>() with the map that the surrogate is.
 template <class Work>
 static void with_map(const PlanView& plan, const SurrogateView& net, bool tables_only, const Work& work) {
-    if (net.kind == MapKind::latent) return work.template operator()<LatentMap>();
+    if (net.kind == MapKind::latent && net.latent_map.precise) return work.template operator()<LatentMap<double>>();
+    if (net.kind == MapKind::latent) return work.template operator()<LatentMap<float>>();
 #ifdef PCS_GENERATED
     if (has_code(plan) && !tables_only) return work.template operator()<MultiClockMap<Generated<NetworkCode>>>();
 #endif

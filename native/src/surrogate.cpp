@@ -131,6 +131,7 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
     const Activation hidden =
         choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
     const Activation last = choice(file, "surrogate/output", {"linear", "tanh"}) ? Activation::tanh : Activation::none;
+    v.precise = file.has("surrogate/precision") ? choice(file, "surrogate/precision", {"single", "double"}) : 0;
     v.encoder = load_mlp(file, "surrogate/encode", hidden, last);
     v.decoder = load_mlp(file, "surrogate/decode", hidden, last);
     v.dynamics = static_cast<Dynamics>(choice(file, "surrogate/dynamics", {"polynomial", "neural_ode"}));

@@ -46,20 +46,38 @@ struct scalar_of<Vec32> {
     using integer = Int32;
 };
 
-inline Vec broadcast(double a) { return a - Vec{}; }
-inline Vec32 broadcast32(float a) { return a - Vec32{}; }
-inline Vec load(const double* p) {
-    Vec v;
+template <class Real>
+struct vector_of;
+template <>
+struct vector_of<double> {
+    using type = Vec;
+};
+template <>
+struct vector_of<float> {
+    using type = Vec32;
+};
+
+// The same in either precision; by name in one of them.
+template <class V>
+inline V broadcast_as(typename scalar_of<V>::type a) {
+    return a - V{};
+}
+template <class V>
+inline V load_as(const typename scalar_of<V>::type* p) {
+    V v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
-inline Vec32 load32(const float* p) {
-    Vec32 v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
+template <class V>
+inline void store_as(typename scalar_of<V>::type* p, V v) {
+    __builtin_memcpy(p, &v, sizeof v);
 }
-inline void store(double* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
-inline void store32(float* p, Vec32 v) { __builtin_memcpy(p, &v, sizeof v); }
+inline Vec broadcast(double a) { return broadcast_as<Vec>(a); }
+inline Vec32 broadcast32(float a) { return broadcast_as<Vec32>(a); }
+inline Vec load(const double* p) { return load_as<Vec>(p); }
+inline Vec32 load32(const float* p) { return load_as<Vec32>(p); }
+inline void store(double* p, Vec v) { store_as(p, v); }
+inline void store32(float* p, Vec32 v) { store_as(p, v); }
 // Two vectors of doubles: GCC converts it to and from floats in registers, a half of them through memory.
 typedef double Both __attribute__((vector_size(16 * PCS_WIDTH)));
 // The lower (0) or upper (1) half of a vector of floats, in double precision.
@@ -188,7 +206,12 @@ inline Vec32 exp2_32(Vec32 x) {
     return (Vec32)((Int32)p + ((Int32)shifted << 23));
 }
 
-// tanh in single precision to 1.5e-7, absolute; tanh(0) = 0.
-inline Vec32 tanh32(Vec32 x) { return 1.0f - 2.0f / (1.0f + exp2_32(2.88539008f * x)); }
+// tanh in single precision to 1.5e-7, in double precision to 3e-16, absolute; tanh(0) = 0.
+inline Vec32 tanh(Vec32 x) { return 1.0f - 2.0f / (1.0f + exp2_32(2.88539008f * x)); }
+inline Vec tanh(Vec x) { return 1.0 - 2.0 / (1.0 + exp(2.0 * x)); }
+
+// x / (1 + exp(-x)).
+inline Vec32 silu(Vec32 x) { return x / (1.0f + exp2_32(-1.44269504f * x)); }
+inline Vec silu(Vec x) { return x / (1.0 + exp(-x)); }
 
 }  // namespace pcs::PCS_ISA

@@ -106,8 +106,8 @@ def fit(recipe: SeedRecipe, data: SeedData, folder: str | Path, progress: Progre
         _begin_as(model, first.model)
         before = first.seconds
     run = _Run(model, kind, data, recipe.seed)
-    # Widening is done anew whenever a fit is read: what is kept does not depend on it.
-    trained = {name: value for name, value in asdict(kind).items() if name != "widening"}
+    # The sentence is text, and widening is done anew whenever a fit is read: what is kept depends on neither.
+    trained = {name: value for name, value in asdict(kind).items() if name not in ("sentence", "widening")}
     identity = {"kind": trained, "seed": recipe.seed, "data": data.identity}
     file = Path(folder) / f"{recipe.label}-{data.convention}.pt"
     if file.exists():
