@@ -11,9 +11,12 @@ import pytest
 from native_build import NativeBuild, build
 from numpy.typing import NDArray
 
+from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network, load_network, parse_network
 
 DATA = Path(__file__).parent / "data"
+YEAR_S = 3.15576e7
+COUNT = 300  # of cells: several tiles of any instruction set, the last one partial
 
 DECAY_CHAIN = """pychemsurrogate network 1
 name: decay_chain
@@ -91,6 +94,32 @@ def published(osu: Network) -> Published:
             temperature=float(file.attrs["temperature_K"]),
             zeta=float(file.attrs["zeta_per_s"]),
         )
+
+
+@pytest.fixture(scope="session")
+def cells(osu: Network) -> tuple[NDArray[np.float64], ...]:
+    """Relaxed cells after a hydro-like change: n, dt, T (300), zeta (300, 1), within the shipped model's box."""
+    rng = np.random.default_rng(5)
+    density = 10 ** rng.uniform(2.2, 5.8, COUNT)
+    carbon = 10 ** rng.uniform(-5, -3.6, COUNT) * density
+    ionised = rng.uniform(0.05, 0.95, COUNT)
+    n = np.full((COUNT, osu.n_species), 1e-20) * density[:, None]
+    start = {
+        "H2": density / 2,
+        "C": (1 - ionised) * carbon,
+        "C+": ionised * carbon,
+        "e-": ionised * carbon,
+        "O": 2 * carbon,
+    }
+    for name, value in start.items():
+        n[:, osu.species_index(name)] = value
+    temperature, zeta = 10 ** rng.uniform(1.1, 2.3, COUNT), 10 ** rng.uniform(-16.9, -15.1, COUNT)
+    age = 10 ** rng.uniform(3, 6, COUNT) * YEAR_S
+    n, status = NativeRosenbrock(osu, rtol=1e-4).advance(n, age, temperature, {"zeta": zeta})
+    assert (status > 0).all()
+    temperature = np.clip(temperature * rng.uniform(0.9, 1.1, COUNT), 10, 300)
+    n *= rng.uniform(0.9, 1.1, COUNT)[:, None]
+    return n, 10 ** rng.uniform(0.5, 4.5, COUNT) * YEAR_S, temperature, zeta[:, None]
 
 
 @pytest.fixture(scope="session")

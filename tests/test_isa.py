@@ -64,38 +64,37 @@ def cells(osu: Network) -> Workload:
     return workload(osu, 61, seed=11)
 
 
+def passed(isa: str, tests: str, chosen: str) -> str:
+    """What pytest says of the chosen tests of a file on an instruction set; none may fail or be skipped."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, ROOT / "tests" / tests]
+    output = run(command, {"PCS_ISA": isa}, cwd=ROOT)
+    assert "skipped" not in output
+    return output
+
+
 @isas
 def test_integrator_keeps_its_promises(isa: str) -> None:
     """What test_native.py says of answers, bits and conservation."""
     chosen = "rhs or tolerance or closed_form or robertson or invariance or conservation or stressed or bad_cell"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
-    output = run([*command, ROOT / "tests" / "test_native.py"], {"PCS_ISA": isa}, cwd=ROOT)
-    assert " passed" in output
-    assert "skipped" not in output
+    assert " passed" in passed(isa, "test_native.py", chosen)
 
 
 @isas
 def test_learned_step_keeps_its_promises(isa: str) -> None:
     """What test_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or conserves or vanishes or itself_alone or outside_the_box"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
-    output = run([*command, ROOT / "tests" / "test_step.py"], {"PCS_ISA": isa}, cwd=ROOT)
-    assert "6 passed" in output
-    assert "skipped" not in output
+    assert "6 passed" in passed(isa, "test_step.py", chosen)
 
 
 @isas
 def test_seed_models_keep_their_promises(isa: str) -> None:
     """What test_seed_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or itself_alone or many_steps or conserves or first_moment or tanh"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
-    output = run([*command, ROOT / "tests" / "test_seed_step.py"], {"PCS_ISA": isa}, cwd=ROOT)
-    assert "14 passed" in output
-    assert "skipped" not in output
+    assert "18 passed" in passed(isa, "test_seed_step.py", chosen)
 
 
 def test_instruction_sets_agree(osu: Network, cells: Workload, tmp_path: Path) -> None:
-    np.savez(tmp_path / "cells.npz", **vars(cells))
+    np.savez(tmp_path / "cells.npz", n=cells.n, dt=cells.dt, temperature=cells.temperature, zeta=cells.zeta)
     answers: dict[str, NDArray[np.float64]] = {}
     for isa in filter(available, NEEDS):
         out = tmp_path / f"{isa}.npy"

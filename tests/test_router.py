@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from seed_models import text
 from workload import Workload, workload
 
 from pychemsurrogate import _native
@@ -186,7 +187,7 @@ def test_the_largest_target_that_is_no_larger_serves(osu: Network, cells: Worklo
 
 def test_bins_have_their_own_thresholds(cells: Workload, tmp_path: Path) -> None:
     model = ModelFile.read("osu_09_2008")
-    model.set_text_list("gate/bin_names", ["T", "theta"])
+    model.arrays["gate/bin_names"] = text("T\ntheta")
     model.arrays["gate/bin_edges0"] = np.array([30.0, 100.0])
     model.arrays["gate/bin_edges1"] = np.array([1e15])
     thresholds = np.full(6, -1.286645770072937)

@@ -177,10 +177,19 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     std::vector<std::int8_t> status(cells);
     const auto array = [cells](py::ssize_t width) { return Dense(std::vector<py::ssize_t>{cells, width}); };
     Dense features = array(solver.features()), latent0 = array(solver.latent()), latent = array(solver.latent()),
-          guess = array(S), conserved = array(S), lambda = array(Q), score = array(1);
-    const pcs::SurrogateTrace to{
-        features.mutable_data(),  latent0.mutable_data(), latent.mutable_data(), guess.mutable_data(),
-        conserved.mutable_data(), lambda.mutable_data(),  score.mutable_data(),  nullptr};
+          guess = array(S), conserved = array(S), finished = array(S), finish_report = array(S + 1),
+          final_state = array(S), lambda = array(Q), score = array(1);
+    const pcs::SurrogateTrace to{features.mutable_data(),
+                                 latent0.mutable_data(),
+                                 latent.mutable_data(),
+                                 guess.mutable_data(),
+                                 conserved.mutable_data(),
+                                 finished.mutable_data(),
+                                 finish_report.mutable_data(),
+                                 final_state.mutable_data(),
+                                 lambda.mutable_data(),
+                                 score.mutable_data(),
+                                 nullptr};
     solver.trace(
         {cells, copy.data(), S, 1, temperature.data(), 1, conditions.data(), C, 1, dt.data(), 1, status.data(), 0, -1},
         to);
@@ -190,7 +199,12 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     result["latent"] = latent;
     result["guess"] = guess;
     result["conserved"] = conserved;
+    result["final_state"] = final_state;
     result["lambda"] = lambda;
+    if (solver.finishes()) {
+        result["finished"] = finished;
+        result["finish_report"] = finish_report;
+    }
     if (solver.predicts_error()) result["score"] = score;
     return result;
 }

@@ -496,9 +496,12 @@ Costs Solver::measure_costs() const {
     std::vector<double> n;
     std::vector<std::int8_t> status(cells);
     std::vector<std::int32_t> counts(cells * n_cell_counts, 0);
+    const std::vector<double> open(surrogate_->bins(), std::numeric_limits<double>::infinity());
+    SurrogateSettings accepting = learned_settings(true);
+    accepting.thresholds = open.data();
     Buffer buffer;
     void* const workspace =
-        buffer.reserve(std::max(exact.integrator_bytes(plan), kernels().surrogate_bytes(plan, net)));
+        buffer.reserve(std::max(exact.integrator_bytes(plan), kernels().surrogate_bytes(plan, net, accepting)));
     CellArrays arrays{cells,
                       nullptr,
                       S,
@@ -559,8 +562,6 @@ Costs Solver::measure_costs() const {
     IntegratorSettings evicting = settings;
     evicting.router = &to_surrogate;
     costs.eviction = microseconds(all, integrate_them(evicting)) / static_cast<double>(cells);
-    const std::vector<double> open(surrogate_->bins(), std::numeric_limits<double>::infinity());
-    const SurrogateSettings accepting{1, open.data(), 0, 0, 0};
     costs.learned =
         microseconds(all,
                      [&](const CellQueue& queue) {
@@ -599,7 +600,8 @@ void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const
 void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    SurrogateSettings settings{options_.mode == Mode::automatic, nullptr, options_.error_budget_dex, 0, 0};
+    SurrogateSettings settings = learned_settings(options_.mode == Mode::automatic);
+    settings.budget_dex = options_.error_budget_dex;
     if (options_.mode == Mode::automatic && surrogate_->calibration()) {
         audit_.thresholds(mine.thresholds);
         settings.thresholds = mine.thresholds.data();
@@ -614,7 +616,7 @@ void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) con
     const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
         kernels().advance(plan, net, cells, queue, settings, statistics, nullptr, workspace);
     };
-    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net), call, mine, report);
+    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
 }
 
 // The learned step once more on packed copies, for what it says and for the bins: such cells are few.
@@ -659,10 +661,11 @@ void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
     std::int64_t next = 0;
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    const std::size_t bytes = kernels().surrogate_bytes(plan, net);
+    const SurrogateSettings settings = learned_settings(false);
+    const std::size_t bytes = kernels().surrogate_bytes(plan, net, settings);
     mine.reserve(1, bytes);
     SurrogateStatistics statistics{};
-    kernels().advance(plan, net, packed, {nullptr, packed.n_cells, &next}, {}, statistics, &trace,
+    kernels().advance(plan, net, packed, {nullptr, packed.n_cells, &next}, settings, statistics, &trace,
                       mine.workspaces[0].reserve(bytes));
 }
 
@@ -711,7 +714,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
     const SurrogateView& net = surrogate_->view();
-    SurrogateSettings settings{mode == Mode::automatic, nullptr, 0, 0, 0};
+    SurrogateSettings settings = learned_settings(mode == Mode::automatic);
     if (surrogate_->calibration()) {
         audit_.thresholds(mine.thresholds);
         settings.thresholds = mine.thresholds.data();
@@ -724,7 +727,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
         kernels().follow(plan, net, cells, trajectory, queue, settings, statistics, workspace);
     };
     const std::int64_t threads = std::min<std::int64_t>(size, team_size(options_.threads, size * trajectory.n_times));
-    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net), call, mine, report);
+    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net, settings), call, mine, report);
 }
 
 IntegratorSettings Solver::integrator_settings() const {
@@ -789,6 +792,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
+bool Solver::finishes() const { return surrogate_ && surrogate_->view().finish.steps > 0; }
 bool Solver::predicts_error() const {
     return surrogate_ && surrogate_->view().kind == MapKind::multi_clock &&
            surrogate_->view().multi_clock.head.n_layers > 0;
@@ -801,9 +805,10 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
     Buffer buffer;
     std::int64_t next = 0;
     const CellQueue queue{nullptr, cells.n_cells, &next};
+    const SurrogateSettings settings = learned_settings(false);
     SurrogateStatistics statistics{};
-    kernels().advance(plan_.view(), net, cells, queue, {}, statistics, &trace,
-                      buffer.reserve(kernels().surrogate_bytes(plan_.view(), net)));
+    kernels().advance(plan_.view(), net, cells, queue, settings, statistics, &trace,
+                      buffer.reserve(kernels().surrogate_bytes(plan_.view(), net, settings)));
 }
 
 void Solver::rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const {

@@ -60,7 +60,7 @@ bool all_finite(const std::vector<T>& values) {
 int inputs(const MlpView& net) { return net.layers[0].inputs; }
 int outputs(const MlpView& net) { return net.layers[net.n_layers - 1].outputs; }
 
-constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000;
+constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000, most_finish_steps = 100;
 
 int index_of(const std::vector<std::string>& names, const std::string& name) {
     const auto found = std::find(names.begin(), names.end(), name);
@@ -111,6 +111,7 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
         refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
     view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent"}));
     view_.latent = count(file, "surrogate/latent", most_latent);
+    load_finish(file);
     if (view_.kind == MapKind::multi_clock)
         load_multi_clock(file, tables);
     else
@@ -122,6 +123,17 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
     if (file.has("router/steps")) router_ = std::make_unique<RouterTable>(file, tables, calibration_.get());
 }
 
+void Surrogate::load_finish(const ModelFile& file) {
+    const bool given = file.has("surrogate/finish_steps");
+    if (given != file.has("surrogate/finish_fraction"))
+        refuse(file, "surrogate/finish_fraction and finish_steps belong together, but one of them is missing");
+    if (!given) return;
+    if (view_.kind == MapKind::latent) refuse(file, "a latent map has no finish");
+    view_.finish = {count(file, "surrogate/finish_steps", most_finish_steps),
+                    positive(file, "surrogate/finish_fraction")};
+    if (!(view_.finish.fraction < 1)) refuse(file, "surrogate/finish_fraction must be below 1");
+}
+
 void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
     const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
     MultiClockView& v = view_.multi_clock;
@@ -130,8 +142,9 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     v.clock_theta = clock_theta_.data();
     v.clock_theta0 = positive(file, "surrogate/clock_theta0");
     v.x_floor = positive(file, "surrogate/x_floor");
+    if (v.x_floor < 1e-30) refuse(file, "surrogate/x_floor must be 1e-30 at least (logarithms in single precision)");
     v.x_trace = positive(file, "surrogate/x_trace");
-    v.n_head_inputs = view_.latent + 2 * S + Q;
+    v.n_head_inputs = view_.latent + 2 * S + Q + (view_.finish.steps > 0 ? S + 1 : 0);
     view_.n_features = 3 * S + 1 + C;
     v.encoder = load_mlp(file, "surrogate/encode", Activation::silu, Activation::none);
     v.decoder = load_mlp(file, "surrogate/decode", Activation::silu, Activation::none);
@@ -166,6 +179,7 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
     const Activation hidden =
         choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
     const Activation last = choice(file, "surrogate/output", {"linear", "tanh"}) ? Activation::tanh : Activation::none;
+    v.precise = file.has("surrogate/precision") ? choice(file, "surrogate/precision", {"single", "double"}) : 0;
     v.encoder = load_mlp(file, "surrogate/encode", hidden, last);
     v.decoder = load_mlp(file, "surrogate/decode", hidden, last);
     v.dynamics = static_cast<Dynamics>(choice(file, "surrogate/dynamics", {"polynomial", "neural_ode"}));

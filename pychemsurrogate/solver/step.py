@@ -20,6 +20,7 @@ from pychemsurrogate.solver.chance import AUDIT_SALT, REFRESH_SALT, chance
 from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
 from pychemsurrogate.surrogates import surrogate as surrogates
+from pychemsurrogate.surrogates.finish import Finished
 
 Figures = dict[str, Any]
 # Advances packed cells on the host, n and status in place, and returns its figures.
@@ -58,7 +59,7 @@ class Learned:
     @classmethod
     def of(cls, model: ModelFile, device: str, native: _native.Solver) -> Learned:
         """From a model file. Raises ModelFileError if the file holds no surrogate."""
-        model.require("surrogate/kind", "surrogate/encode_w0", "gate/box_names")
+        model.require("surrogate/kind", "gate/box_names")
         network = model.network()
         tables, symmetry = network.tables(), network.symmetry
         if symmetry is None:
@@ -189,18 +190,16 @@ def step(
 
         scaled = surrogate.scale(x, T, reduced, theta)  # dimensionless, symmetry-reduced
         latent = surrogate.encode(scaled.features)
-        z = surrogate.advance(latent, theta)  # linear in the clocks
-        decoded = surrogate.decode(z, scaled)
-        moved, multiplier = surrogate.conserve(decoded.guess, x)  # elements and charge of the input
-        predicted = surrogate.predict_error(z, decoded, multiplier)
+        made = _span(surrogate, latent, scaled, x, theta)
+        moved = made.moved
 
         inputs = (x, n_H, dt, T, cells.conditions[rows])
         conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
         bins = _bins(gate, inputs)
-        verdict = _verdict(learned, mode, inputs, predicted, conserved, bins)
+        verdict = _verdict(learned, mode, inputs, made.predicted, conserved, bins)
         carried = None
-        if cells.error_dex is not None and predicted is not None:
-            carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** predicted.double()
+        if cells.error_dex is not None and made.predicted is not None:
+            carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** made.predicted.double()
         if mode == "auto" and gate.calibration is not None:
             _take_from_surrogate(verdict, cells, rows, carried, learned.native.options())
         trusted = verdict == Status.SURROGATE
@@ -216,7 +215,7 @@ def step(
         cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
         cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
         if trusted.any():
-            figures["defect_max"] = float(_defect(decoded.guess, x, cells.composition)[trusted].max())
+            figures["defect_max"] = float(made.defect(x, cells.composition)[trusted].max())
         figures["seconds_surrogate"] = perf_counter() - start
 
     rows = cells.waiting
@@ -282,6 +281,46 @@ def _compare(audit: _Audit, cells: DeviceCells, learned: Learned) -> Figures:
     return {"violations": sum(violated), "bins_tightened": tightened, "bins_closed": closed}
 
 
+@dataclass(frozen=True)
+class Spanned:
+    """What the learned step makes of B encoded states: moved (B, S) n/n_H after theta; predicted (B) or None.
+
+    projected: the states (B, S) that were projected on the way, as they were before; none without conservation.
+    """
+
+    moved: Tensor
+    predicted: Tensor | None
+    projected: list[Tensor]
+
+    def defect(self, like: Tensor, composition: Tensor) -> Tensor:
+        """The larger relative defect (B) before the projections."""
+        return torch.stack([_defect(state, like, composition) for state in self.projected]).amax(0)
+
+
+def _span(
+    surrogate: surrogates.Surrogate, latent: Any, scaled: Any, x: Tensor, theta: Tensor, conserve: bool = True
+) -> Spanned:
+    """From the encoded states of x (B, S) to the states after theta (B)."""
+    finish = surrogate.finish
+    ahead = theta if finish is None else finish.ahead(theta)
+    z = surrogate.advance(latent, ahead)  # linear in the clocks
+    decoded = surrogate.decode(z, replace(scaled, theta=ahead))
+    moved, multiplier, projected = decoded.guess, None, []
+    if conserve:
+        projected.append(moved)
+        moved, multiplier = surrogate.conserve(moved, x)  # elements and charge of the input
+    finished: Finished | None = None
+    if finish is not None:  # the real chemistry takes the last part
+        finished = finish(moved, scaled.coefficients, theta)
+        moved = finished.x
+        if conserve:
+            projected.append(moved)
+            moved, again = surrogate.conserve(moved, x)
+            multiplier = multiplier + again
+    predicted = None if multiplier is None else surrogate.predict_error(z, decoded, multiplier, finished)
+    return Spanned(moved, predicted, projected)
+
+
 @dataclass
 class Pairs:
     """What `trajectory` makes of B cells at T times: n (B, T, S) [cm^-3], 0 where not served, and status (B, T)."""
@@ -323,23 +362,16 @@ def trajectory(
         for k, time in enumerate(times.tolist()):
             if time == 0.0:
                 continue
-            theta = n_H * time
-            at_time = replace(scaled, theta=theta)
-            z = surrogate.advance(latent, theta)
-            decoded = surrogate.decode(z, at_time)
-            moved, multiplier, served = decoded.guess, None, decoded.guess.isfinite().all(1)
-            predicted = None
-            if conserve:
-                moved, multiplier = surrogate.conserve(decoded.guess, x)
-                served = _defect(moved, x, cells.composition) <= _CONSERVED
-                predicted = surrogate.predict_error(z, decoded, multiplier)
+            made = _span(surrogate, latent, scaled, x, n_H * time, conserve)
+            moved = made.moved
+            served = _defect(moved, x, cells.composition) <= _CONSERVED if conserve else moved.isfinite().all(1)
             inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
-            verdict = _verdict(learned, mode, inputs, predicted, served, _bins(gate, inputs))
+            verdict = _verdict(learned, mode, inputs, made.predicted, served, _bins(gate, inputs))
             trusted = verdict == Status.SURROGATE
             pairs.n[rows[trusted], k] = (moved * n_H[:, None])[trusted]
             pairs.status[rows, k] = verdict
             if conserve and trusted.any():
-                defect = float(_defect(decoded.guess, x, cells.composition)[trusted].max())
+                defect = float(made.defect(x, cells.composition)[trusted].max())
                 figures["defect_max"] = max(figures["defect_max"], defect)
     if len(times) and times[0] == 0.0:
         pairs.status[cells.status >= Status.EXACT_REQUESTED, 0] = Status.UNCHANGED

@@ -1,4 +1,4 @@
-"""Rates of a network in torch: coefficients, production and loss (the numbers of the laws are those of rate_laws/)."""
+"""Rates of a network in torch: coefficients, production, loss, Jacobian (the laws' numbers are those of rate_laws/)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ _LAWS: dict[int, Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]] = {
 class Rates(nn.Module):
     """Rate coefficients, production and loss frequency for batches of cells, in double precision."""
 
+    slots: Tensor
+    makes: Tensor
+    takes: Tensor
+    net: Tensor
+    jacobian_terms: Tensor
+
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
         self.laws: list[tuple[int, list[int]]] = []  # number, columns of the conditions
@@ -60,6 +66,21 @@ class Rates(nn.Module):
                         takes[slot, reaction, i] = max(-net, 0) / left.count(i)
         self.register_buffer("makes", torch.as_tensor(makes))
         self.register_buffer("takes", torch.as_tensor(takes))
+        net = makes - takes.sum(axis=0)
+        self.register_buffer("net", torch.as_tensor(net))
+        # What the derivative of a reaction's rate by the factor in one of its slots adds to the Jacobian, (S S, 3 R).
+        filled = np.argwhere(tables.reactants >= 0)
+        of, slot = np.repeat(filled, species, axis=0).T
+        changed, by = np.tile(np.arange(species), len(filled)), tables.reactants[of, slot]
+        values = net[of, changed]
+        places = np.array([changed * species + by, slot * reactions + of])[:, values != 0.0]
+        matrix = torch.sparse_coo_tensor(
+            torch.as_tensor(places),
+            torch.as_tensor(values[values != 0.0]),
+            (species**2, slots.shape[1] * reactions),
+            check_invariants=True,
+        ).coalesce()
+        self.register_buffer("jacobian_terms", matrix)
 
     def coefficients(self, temperature: Tensor, conditions: Tensor) -> Tensor:
         """k (B, R) from temperature (B) [K] and conditions (B, C), in the network's order."""
@@ -72,8 +93,23 @@ class Rates(nn.Module):
 
     def production_loss(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Production P and loss frequency L (B, S) of every species: dx/dt = P - L x."""
-        factors = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)[:, self.slots]  # (B, R, 3)
-        a, b, c = factors.unbind(-1)
+        a, b, c = self._factors(x)
         production = (k * a * b * c) @ self.makes
         loss = (k * b * c) @ self.takes[0] + (k * a * c) @ self.takes[1] + (k * a * b) @ self.takes[2]
         return production, loss
+
+    def change(self, x: Tensor, k: Tensor) -> Tensor:
+        """dx/dt (B, S)."""
+        a, b, c = self._factors(x)
+        return (k * a * b * c) @ self.net
+
+    def jacobian(self, x: Tensor, k: Tensor) -> Tensor:
+        """d(dx_i/dt)/dx_j (B, S, S)."""
+        a, b, c = self._factors(x)
+        partials = torch.cat([k * b * c, k * a * c, k * a * b], dim=1)
+        species = x.shape[1]
+        return torch.sparse.mm(self.jacobian_terms, partials.T).T.reshape(-1, species, species)
+
+    def _factors(self, x: Tensor) -> list[Tensor]:
+        """The three reactants of every reaction (B, R); 1 where there is none."""
+        return list(torch.cat([x, torch.ones_like(x[:, :1])], dim=1)[:, self.slots].unbind(-1))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.surrogates.finish import Finish, Finished
+from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.latent import LatentMap
 from pychemsurrogate.surrogates.multiclock import MultiClock
 
@@ -18,8 +20,11 @@ class Surrogate(Protocol):
 
     x (B, S) n/n_H, temperature (B) [K], conditions (B, C) over n_H, theta (B) = n_H dt [s cm^-3]. `scaled` is a
     dataclass with the fields theta and features, `decoded` one with the field guess (B, S); what else they hold, and
-    the encoded state, is the map's own affair.
+    the encoded state, is the map's own affair. A map with a finish spans finish.ahead(theta) and has the field
+    coefficients (B, R) in `scaled`.
     """
+
+    finish: Finish | None
 
     def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Any:
         """The inputs of the encoder, and what the other verbs need of the given state."""
@@ -36,14 +41,18 @@ class Surrogate(Protocol):
     def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """The guess with the elements and the charge of `like`, and the multipliers (B, E + 1) that it took."""
 
-    def predict_error(self, z: Tensor, decoded: Any, multiplier: Tensor) -> Tensor | None:
+    def predict_error(self, z: Tensor, decoded: Any, multiplier: Tensor, finished: Finished | None) -> Tensor | None:
         """log10 of the cell's error in dex (B); None for a map whose box alone decides."""
 
 
-_KINDS: dict[str, type[MultiClock] | type[LatentMap]] = {"multiclock": MultiClock, "latent": LatentMap}
+_KINDS: dict[str, type[MultiClock] | type[Jump] | type[LatentMap]] = {
+    "multiclock": MultiClock,
+    "jump": Jump,
+    "latent": LatentMap,
+}
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock | LatentMap:
+def from_arrays(arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock | Jump | LatentMap:
     """The surrogate of a model file; KeyError names an array that is missing, ValueError an unknown kind."""
     kind = arrays["surrogate/kind"].tobytes().decode()
     if kind not in _KINDS:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.network import Network
-from pychemsurrogate.surrogates.multiclock import MultiClock
-from pychemsurrogate.training.fit import FitRecipe, cell_error
+from pychemsurrogate.surrogates.reduced import ReducedMap
+from pychemsurrogate.training.fit import cell_error
 from pychemsurrogate.training.prepare import step_of
+from pychemsurrogate.training.recipe import FitRecipe
 from pychemsurrogate.training.truth import Pairs
 
 FloatArray = NDArray[np.float64]
@@ -77,7 +78,7 @@ def router_arrays(
     }
 
 
-def budget_arrays(surrogate: MultiClock, network: Network, pairs: Pairs, recipe: FitRecipe) -> dict[str, NDArray[Any]]:
+def budget_arrays(surrogate: ReducedMap, network: Network, pairs: Pairs, recipe: FitRecipe) -> dict[str, NDArray[Any]]:
     """The arrays `budget/...`: how much of the surrogate's own error is left after a step, by theta = n_H dt.
 
     The surrogate's answer and the true one (where they differ by no more than the largest target) are both integrated

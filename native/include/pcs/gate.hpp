@@ -11,8 +11,8 @@ inline double value_of(const Quantity& quantity, const PlanView& plan, const Sur
                        const double* x, int stride) {
     const auto total = [&](int conserved) {
         double sum = 0;
-        for (int i = 0; i < plan.n_species; ++i)
-            sum += plan.composition[conserved * plan.n_species + i] * x[i * stride];
+        for (int e = plan.held_begin[conserved]; e < plan.held_begin[conserved + 1]; ++e)
+            sum += plan.held_count[e] * x[plan.held[e] * stride];
         return sum;
     };
     switch (quantity.kind) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "pcs/plan_view.hpp"
+#include "pcs/status.hpp"
 #include "pcs/surrogate_view.hpp"
 
 namespace pcs {
@@ -81,12 +82,28 @@ struct IntegratorStatistics {
     double worst_defect;  // before projection
 };
 
+struct Kernels;
+
 struct SurrogateSettings {
-    int32_t use_gate;          // 0: mode "surrogate", every cell that can be projected is accepted
-    const double* thresholds;  // (bins) on log10 of the predicted error in dex; null where the map predicts none
-    double budget_dex;         // of CellArrays::error_dex
-    double exact_share;        // of the cells without such a budget: they go to the exact path whatever the verdict
-    double audit_share;        // of the accepted cells: they go to the exact path to be compared
+    int32_t use_gate;                    // 0: mode "surrogate", every cell that can be projected is accepted
+    bool tables_only;                    // no straight-line kernels
+    const Kernels* finishing;            // whose finish() is called, where the surrogate has a finish
+    const double* thresholds = nullptr;  // (bins) on log10 of the predicted error in dex; null where none is predicted
+    double budget_dex = 0;               // of CellArrays::error_dex
+    double exact_share = 0;  // of the cells without such a budget: they go to the exact path whatever the verdict
+    double audit_share = 0;  // of the accepted cells: they go to the exact path to be compared
+};
+
+// Cells whose last steps the real chemistry takes. Rows are `stride` numbers long.
+struct FinishArrays {
+    int32_t n_cells;        // a multiple of the width of the kernels
+    int32_t stride, block;  // block: cells side by side in k, also such a multiple
+    int32_t steps;
+    double share;         // of theta: the length of every step
+    const double* k;      // (n_cells / block, n_rates, block): rate coefficients in the reduced form
+    const double* theta;  // (n_cells): n_H dt that the map has spanned [s cm^-3]
+    double* x;            // (S, stride): n/n_H before and after
+    float* report;        // (S + 1, stride): change [dex] in host order, log10 of the largest relative error
 };
 
 struct SurrogateStatistics {
@@ -96,7 +113,8 @@ struct SurrogateStatistics {
 
 // The results of every verb for the tests: (cells, width of the verb) arrays, null where not wanted.
 struct SurrogateTrace {
-    double *features, *latent0, *latent, *guess, *conserved, *lambda, *score, *bin;
+    double *features, *latent0, *latent, *guess, *conserved, *finished, *finish_report, *final_state, *lambda, *score,
+        *bin;
 };
 
 struct Kernels {
@@ -107,12 +125,14 @@ struct Kernels {
     void (*integrate)(const PlanView&, const CellArrays&, const CellQueue&, const IntegratorSettings&,
                       IntegratorStatistics&, void* workspace);
     int32_t mlp_block;  // outputs that a layer computes together: its weights are packed so
-    size_t (*surrogate_bytes)(const PlanView&, const SurrogateView&);
+    size_t (*surrogate_bytes)(const PlanView&, const SurrogateView&, const SurrogateSettings&);
     void (*advance)(const PlanView&, const SurrogateView&, const CellArrays&, const CellQueue&,
                     const SurrogateSettings&, SurrogateStatistics&, const SurrogateTrace*, void* workspace);
-    size_t (*trajectory_bytes)(const PlanView&, const SurrogateView&);
+    size_t (*trajectory_bytes)(const PlanView&, const SurrogateView&, const SurrogateSettings&);
     void (*follow)(const PlanView&, const SurrogateView&, const CellArrays&, const TrajectoryArrays&, const CellQueue&,
                    const SurrogateSettings&, SurrogateStatistics&, void* workspace);
+    // The finish of the learned step, in a workspace of integrator_bytes.
+    void (*finish)(const PlanView&, const FinishArrays&, bool tables_only, void* workspace);
     // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
     void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
                 void* workspace);
@@ -129,10 +149,17 @@ struct NetworkKernels {
 
 // The sizes of all that passes between library and object, mixed.
 constexpr uint64_t kernel_layout() {
-    constexpr uint64_t sizes[] = {
-        sizeof(PlanView),  sizeof(Group),      sizeof(SurrogateView),      sizeof(CellArrays),
-        sizeof(CellQueue), sizeof(RouterView), sizeof(IntegratorSettings), sizeof(IntegratorStatistics),
-        sizeof(Kernels)};
+    constexpr uint64_t sizes[] = {sizeof(PlanView),
+                                  sizeof(Group),
+                                  sizeof(SurrogateView),
+                                  sizeof(CellArrays),
+                                  sizeof(CellQueue),
+                                  sizeof(RouterView),
+                                  sizeof(IntegratorSettings),
+                                  sizeof(IntegratorStatistics),
+                                  sizeof(SurrogateSettings),
+                                  sizeof(FinishArrays),
+                                  sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
     return mixed;

@@ -9,17 +9,25 @@ namespace pcs::PCS_ISA {
 class Projection {
   public:
     Projection(const PlanView& plan, Memory& memory)
-        : plan(plan), x(memory.vec(plan.n_species)), guess(memory.vec(plan.n_species)), u(memory.vec(plan.n_species)) {}
+        : plan(plan),
+          x(memory.vec(plan.n_species)),
+          guess(memory.vec(plan.n_species)),
+          factors(memory.vec(plan.n_counts)) {}
 
-    void conserve(Tile& t) {
+    // Again, after the finish: lambda, and the defect before, then tell of both times.
+    void conserve(Tile& t, bool again = false) {
         for (int v = 0; v < t.used; ++v) {
             for (int i = 0; i < t.S; ++i) x[i] = t.x[i * vectors + v], guess[i] = t.guess[i * vectors + v];
             Vec multiplier[max_conserved];
-            const Defect defect = PCS_ISA::conserve(plan, x, guess, u, multiplier);
+            const Defect defect = PCS_ISA::conserve(plan, x, guess, factors, multiplier);
             for (int i = 0; i < t.S; ++i) t.guess[i * vectors + v] = guess[i];
-            for (int q = 0; q < plan.n_conserved; ++q) t.lambda[q * vectors + v] = multiplier[q];
+            for (int q = 0; q < plan.n_conserved; ++q) {
+                Vec& lambda = t.lambda[q * vectors + v];
+                lambda = again ? lambda + multiplier[q] : multiplier[q];
+            }
             for (int l = 0; l < W; ++l) {
-                before[v * W + l] = defect.before[l];
+                double& worst = before[v * W + l];
+                worst = again && worst > defect.before[l] ? worst : defect.before[l];
                 done[v * W + l] = defect.after[l] <= 1e-12;
             }
         }
@@ -39,7 +47,7 @@ class Projection {
 
   private:
     const PlanView& plan;
-    Vec *x, *guess, *u;  // W cells: (S)
+    Vec *x, *guess, *factors;  // W cells: (S); of the projection
 };
 
 }  // namespace pcs::PCS_ISA

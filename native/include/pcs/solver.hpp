@@ -18,11 +18,6 @@ namespace pcs {
 class ModelFile;
 class Surrogate;
 
-enum Status : int8_t {
-#define PCS_STATUS(name, value, message) status_##name = value,
-#include "pcs/status.def"
-#undef PCS_STATUS
-};
 const char* status_message(int status);
 
 struct Report {
@@ -95,6 +90,7 @@ class Solver {
     const Options& options() const { return options_; }
     int latent() const;           // numbers in latent space, 0 without a surrogate
     int features() const;         // inputs of the encoder, 0 without a surrogate
+    bool finishes() const;        // whether real chemistry finishes the learned step
     bool predicts_error() const;  // whether the surrogate has an error head
     // Throws Error (option) that lists what is possible.
     void set_option(const std::string& key, const std::string& value);
@@ -160,6 +156,7 @@ class Solver {
                         Scratch& scratch, Report& report) const;
     const std::vector<std::uint8_t>& sent() const;
     Costs measure_costs() const;
+    SurrogateSettings learned_settings(bool use_gate) const { return {use_gate, options_.tables_only, &integrating()}; }
     // The two paths of a trajectory, for the pairs whose status asks for them.
     void follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const;
     void integrate_through(const CellArrays& cells, const TrajectoryArrays& trajectory, Report& report) const;

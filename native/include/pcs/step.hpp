@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
 
@@ -20,9 +21,10 @@ class LearnedStep {
           settings(settings),
           statistics(statistics),
           trace(trace),
-          tile_(plan, memory),
+          tile_(plan, net, memory),
           map(plan, net, memory),
           projection(plan, memory),
+          finish(plan, net, settings, memory),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)) {}
 
     void run(const CellQueue& queue) {
@@ -34,7 +36,13 @@ class LearnedStep {
             map.decode(tile_);
             if (trace) record_state(trace->guess);
             projection.conserve(tile_);
-            record_conserved();
+            if (trace) record_state(trace->conserved);
+            if (finish.wanted()) {
+                finish.run(tile_);
+                if (trace) record_state(trace->finished);
+                projection.conserve(tile_, true);
+            }
+            record_end();
             gate();
         }
     }
@@ -49,12 +57,12 @@ class LearnedStep {
             if (next < 0) break;
             const CellInput input = read_cell(plan, cells, next, x, 1, conditions);
             if (settings.use_gate && !(state_inside(plan, net, input, x, 1) && time_inside(plan, net, input, x, 1))) {
-                cells.status[next] = 11;
+                cells.status[next] = status_EXACT_BOX;
                 ++statistics.refused_box;
                 continue;
             }
             if (settings.exact_share > 0 && chance(plan, cells, next, refresh_salt) < settings.exact_share) {
-                cells.status[next] = 18;
+                cells.status[next] = status_EXACT_REFRESH;
                 ++statistics.refused_budget;
                 continue;
             }
@@ -63,6 +71,7 @@ class LearnedStep {
             cell[count++] = next;
         }
         tile_.close(count);
+        finish.leave_time(tile_);
         return count > 0;
     }
 
@@ -73,17 +82,17 @@ class LearnedStep {
             const bool charged = score && cells.error_dex;
             const double carried = charged ? carried_after(t, score[t]) : 0;
             if (!trusted(settings, projection.done[t], score, t, bin[t])) {
-                cells.status[cell[t]] = settings.use_gate ? 13 : -3;
+                cells.status[cell[t]] = settings.use_gate ? status_EXACT_ERROR : status_NON_FINITE;
                 ++statistics.refused_error;
             } else if (settings.use_gate && !(carried <= settings.budget_dex)) {
-                cells.status[cell[t]] = 15;
+                cells.status[cell[t]] = status_EXACT_BUDGET;
                 ++statistics.refused_budget;
             } else if (settings.audit_share > 0 && chance(plan, cells, cell[t], audit_salt) < settings.audit_share) {
-                cells.status[cell[t]] = 14;
+                cells.status[cell[t]] = status_EXACT_AUDIT;
                 ++statistics.audited;
             } else {
                 write_cell(plan, cells, cell[t], (double*)tile_.guess + t, tile, ((double*)tile_.n_H)[t]);
-                cells.status[cell[t]] = 0;
+                cells.status[cell[t]] = status_SURROGATE;
                 if (charged) cells.error_dex[cell[t] * cells.error_stride] = carried;
                 ++statistics.accepted;
                 if (projection.before[t] > statistics.worst_defect) statistics.worst_defect = projection.before[t];
@@ -106,14 +115,16 @@ class LearnedStep {
         record(trace->latent0, map.latent0(), net.latent);
         record(trace->latent, map.latent(), net.latent);
     }
-    void record_conserved() const {
+    void record_end() const {
         if (!trace) return;
-        record_state(trace->conserved);
+        record_state(trace->final_state);
+        if (finish.wanted()) record(trace->finish_report, tile_.finish_report, plan.n_species + 1);
         for (int t = 0; trace->lambda && t < tile_.n_cells; ++t)
             for (int q = 0; q < plan.n_conserved; ++q)
                 trace->lambda[cell[t] * plan.n_conserved + q] = ((double*)tile_.lambda)[q * tile + t];
     }
-    void record(double* to, const float* rows, int count) const {
+    template <class Real>
+    void record(double* to, const Real* rows, int count) const {
         for (int t = 0; to && t < tile_.n_cells; ++t)
             for (int r = 0; r < count; ++r) to[cell[t] * count + r] = rows[r * tile + t];
     }
@@ -132,6 +143,7 @@ class LearnedStep {
     Tile tile_;
     Map map;
     Projection projection;
+    Finish finish;
     double* one_cell;
     int64_t cell[tile] = {};
     int bin[tile] = {};

@@ -28,6 +28,7 @@ class Surrogate {
     const RouterTable* router() const { return router_.get(); }
 
   private:
+    void load_finish(const ModelFile& file);
     void load_multi_clock(const ModelFile& file, const NetworkTables& tables);
     void load_latent(const ModelFile& file, const NetworkTables& tables);
     MlpView load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last);

@@ -71,6 +71,7 @@ enum class Dynamics : int32_t { polynomial, neural_ode };
 // most. Host order of species.
 struct LatentView {
     MlpView encoder, decoder, ode;
+    int32_t precise;  // 1: nets and dynamics in double precision, from single weights
     Dynamics dynamics;
     int32_t degree;                // of the polynomial in tau
     const float* directions;       // (degree, latent); null: they come from the encoder
@@ -83,6 +84,12 @@ struct LatentView {
     const float* octaves;          // (S): scale log2(10)
 };
 
+// The last `fraction` of a step, by fixed steps of the real chemistry; steps = 0: none, the map spans it all.
+struct FinishView {
+    int32_t steps;
+    double fraction;
+};
+
 enum class MapKind : int32_t { multi_clock, latent };
 
 struct SurrogateView {
@@ -90,6 +97,7 @@ struct SurrogateView {
     int32_t latent, n_features, widest;  // widest: rows that any layer reads or writes, padded
     MultiClockView multi_clock;          // the one that `kind` names is set
     LatentView latent_map;
+    FinishView finish;
     int32_t n_sides, electron;  // plan index of e-; -1: none
     const BoxSide* sides;
     int32_t n_axes;

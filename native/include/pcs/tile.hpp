@@ -13,9 +13,12 @@ constexpr int vectors = tile / W;  // vectors of doubles in a tile's row
 inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
 inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }
 
-inline void store_row(float* row, int v, Vec value) {
-    for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<float>(value[l]);
+template <class Real>
+inline void store_row(Real* row, int v, Vec value) {
+    for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<Real>(value[l]);
 }
+
+inline Vec32 narrow_row(const Vec* row, int v) { return narrow(row[v], row[v + 1]); }
 
 // Hands out the pieces of one workspace; on a null workspace it only counts.
 class Memory {
@@ -26,7 +29,10 @@ class Memory {
         bytes_ += count * sizeof(Vec);
         return piece;
     }
-    float* rows(size_t count) { return (float*)vec(count * columns); }
+    template <class Real = float>
+    Real* rows(size_t count) {
+        return (Real*)vec(count * tile * sizeof(Real) / sizeof(Vec));
+    }
     size_t bytes() const { return bytes_; }
 
   private:
@@ -47,16 +53,19 @@ inline void take_row(T* to, const T* from, const Run& run) {
 
 // What the verbs read and write beside the map's own rows.
 struct Tile {
-    Tile(const PlanView& plan, Memory& memory)
+    Tile(const PlanView& plan, const SurrogateView& net, Memory& memory)
         : S(plan.n_species),
           C(plan.n_conditions),
+          R(plan.n_rates),
           x(memory.vec(S * vectors)),
           guess(memory.vec(S * vectors)),
           lambda(memory.vec(plan.n_conserved * vectors)),
           theta(memory.vec(vectors)),
           n_H(memory.vec(vectors)),
           temperature(memory.vec(vectors)),
-          conditions(memory.vec(C * vectors + 1)) {}
+          conditions(memory.vec(C * vectors + 1)),
+          k(net.finish.steps > 0 ? memory.vec(R * vectors) : nullptr),
+          finish_report(net.finish.steps > 0 ? memory.rows(S + 1) : nullptr) {}
 
     void set(int column, const CellInput& input, const double* fractions) {
         for (int i = 0; i < S; ++i) ((double*)x)[i * tile + column] = fractions[i];
@@ -64,6 +73,11 @@ struct Tile {
         ((double*)theta)[column] = input.n_H * input.dt_s;
         ((double*)n_H)[column] = input.n_H;
         ((double*)temperature)[column] = input.temperature_K;
+    }
+
+    // The rate coefficients of vector v, for the finish.
+    void keep_rates(int v, const Vec* rates) const {
+        for (int r = 0; k && r < R; ++r) k[v * R + r] = rates[r];
     }
 
     // The first `cells` columns hold cells; those that only fill the last vector repeat the first one.
@@ -84,13 +98,19 @@ struct Tile {
         row(theta, from.theta);
         row(n_H, from.n_H);
         row(temperature, from.temperature);
+        if (!k) return;
+        const double* const source = (const double*)(from.k + run.source / W * R) + run.source % W;
+        for (int c = run.first; c < run.last; ++c)
+            for (int r = 0; r < R; ++r) k[c / W * R + r][c % W] = source[r * W];
     }
 
-    int S, C;
+    int S, C, R;
     int n_cells = 0, used = 0;                    // columns with cells, and the vectors of doubles that hold them
     Vec *x, *guess;                               // (S, tile): n / n_H before and after
     Vec* lambda;                                  // (Q, tile): what conservation needed
     Vec *theta, *n_H, *temperature, *conditions;  // (tile); conditions (C, tile), over n_H
+    Vec* k;                                       // (vectors, R): rate coefficients; null: without a finish
+    float* finish_report;                         // (S + 1, tile): what the finish did; null likewise
 };
 
 }  // namespace pcs::PCS_ISA

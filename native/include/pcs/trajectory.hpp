@@ -2,6 +2,7 @@
 // that advances, decodes and conserves are (cell, time) pairs. SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
 
@@ -19,11 +20,12 @@ class LearnedTrajectory {
           trajectory(trajectory),
           settings(settings),
           statistics(statistics),
-          starts(plan, memory),
-          pairs(plan, memory),
+          starts(plan, net, memory),
+          pairs(plan, net, memory),
           start_map(plan, net, memory),
           pair_map(plan, net, memory),
           projection(plan, memory),
+          finish(plan, net, settings, memory),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)),
           conditions((double*)memory.vec(tile / W * plan.n_conditions + 1)),
           nowhere((double*)memory.vec(plan.n_species)) {}
@@ -39,9 +41,9 @@ class LearnedTrajectory {
                     start_of[column] = c;
                     time[column] = trajectory.times_s[k];
                     row[column++] = cell[c] * trajectory.n_times + k;
-                    if (column == tile) finish(column), column = 0;
+                    if (column == tile) serve(column), column = 0;
                 }
-            if (column > 0) finish(column);
+            if (column > 0) serve(column);
         }
     }
 
@@ -66,16 +68,16 @@ class LearnedTrajectory {
     // Whether the surrogate may serve a cell at a time; if the box is why not, the pair is told so.
     bool waits(int c, int64_t k) {
         int8_t& status = trajectory.status[cell[c] * trajectory.n_times + k];
-        if (status < 10) return false;
+        if (status < status_EXACT_REQUESTED) return false;
         input[c].dt_s = trajectory.times_s[k];
         if (!settings.use_gate || (state_ok[c] && time_inside(plan, net, input[c], (double*)starts.x + c, tile)))
             return true;
-        status = 11;
+        status = status_EXACT_BOX;
         ++statistics.refused_box;
         return false;
     }
 
-    void finish(int count) {
+    void serve(int count) {
         pairs.count(count);
         const int width = pairs.used * W;
         for (int c = count; c < width; ++c) start_of[c] = start_of[0], time[c] = time[0];
@@ -85,12 +87,14 @@ class LearnedTrajectory {
             pair_map.take(start_map, {first, last, start_of[first]});
         }
         for (int c = 0; c < width; ++c) ((double*)pairs.theta)[c] = ((const double*)pairs.n_H)[c] * time[c];
+        finish.leave_time(pairs);
         pair_map.advance(pairs);
         pair_map.decode(pairs);
-        if (trajectory.conserve)
-            projection.conserve(pairs);
-        else
-            projection.leave(pairs);
+        conserve(false);
+        if (finish.wanted()) {
+            finish.run(pairs);
+            conserve(true);
+        }
         const float* score = pair_map.predict_error(pairs);
         bool accepted[tile];
         for (int t = 0; t < count; ++t) {
@@ -99,15 +103,22 @@ class LearnedTrajectory {
             const int bin = bin_of(plan, net, given, (double*)starts.x + start_of[t], tile);
             accepted[t] = trusted(settings, projection.done[t], score, t, bin);
             if (accepted[t]) {
-                trajectory.status[row[t]] = 0;
+                trajectory.status[row[t]] = status_SURROGATE;
                 ++statistics.accepted;
                 if (projection.before[t] > statistics.worst_defect) statistics.worst_defect = projection.before[t];
             } else {
-                trajectory.status[row[t]] = settings.use_gate ? 13 : -3;
+                trajectory.status[row[t]] = settings.use_gate ? status_EXACT_ERROR : status_NON_FINITE;
                 ++statistics.refused_error;
             }
         }
         write(accepted, count);
+    }
+
+    void conserve(bool again) {
+        if (trajectory.conserve)
+            projection.conserve(pairs, again);
+        else
+            projection.leave(pairs);
     }
 
     // A vector of neighbours at a time, which share the cache lines of the tile's rows; what is not accepted goes
@@ -135,6 +146,7 @@ class LearnedTrajectory {
     Tile starts, pairs;
     Map start_map, pair_map;
     Projection projection;
+    Finish finish;
     double *one_cell, *conditions;  // fractions of the cell that is read; (tile, C) as the host gives them
     double* nowhere;                // (S)
     CellInput input[tile] = {};
