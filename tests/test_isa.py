@@ -85,6 +85,16 @@ def test_learned_step_keeps_its_promises(isa: str) -> None:
 
 
 @isas
+def test_finish_keeps_its_promises(isa: str) -> None:
+    """What test_finish.py says of the verbs, bits and conservation."""
+    chosen = "agree_after or it_conserves or vanishes or itself_alone or bits_of_steps"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
+    output = run([*command, ROOT / "tests" / "test_finish.py"], {"PCS_ISA": isa}, cwd=ROOT)
+    assert "10 passed" in output
+    assert "skipped" not in output
+
+
+@isas
 def test_seed_models_keep_their_promises(isa: str) -> None:
     """What test_seed_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or itself_alone or many_steps or conserves or first_moment or tanh"
