@@ -14,13 +14,12 @@ import argparse
 import os
 import resource
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from large_networks import workload
-from machine import describe_machine
+from machine import Table, describe_machine, timed, use_one_core
 from workload import dex_errors
 
 from pychemsurrogate import _native
@@ -47,21 +46,19 @@ def measure(network: Network, cells: int, repeats: int, seed: int, say: Callable
     except ValueError as error:
         say(f"{network.n_species:5d} {error}")
         return
-    seconds, size = compiler_seconds() - before, path.stat().st_size / 1024
+    compiling, size = compiler_seconds() - before, path.stat().st_size / 1024
     solvers = {name: NativeRosenbrock(network, threads=1, kernels=name) for name in ("tables", "compiled")}
     for label in ("arbitrary", "hydro-like"):
         batch = workload(network, cells, np.random.default_rng(seed), label == "hydro-like")
-        given = (batch.n, batch.dt, batch.temperature, batch.conditions)
         times: dict[str, list[float]] = {name: [] for name in solvers}
         answers = {}
         for _ in range(repeats):
             for name, solver in solvers.items():
-                start = time.process_time()
-                answers[name], _status = solver.advance(*given)
-                times[name].append(time.process_time() - start)
+                (answers[name], _status), seconds = timed(solver.advance, *batch.given)
+                times[name].append(seconds)
         tables, compiled = (cells / np.median(times[name]) for name in solvers)
         apart = np.nanmax(dex_errors(answers["compiled"], answers["tables"], network.tables().scale_weights))
-        say(f"{network.n_species:5d} {network.n_reactions:6d} {label:10s} {seconds:8.1f} {size:8.0f} "
+        say(f"{network.n_species:5d} {network.n_reactions:6d} {label:10s} {compiling:8.1f} {size:8.0f} "
             f"{tables:9.0f} {compiled:9.0f} {compiled / tables:6.2f} {apart:9.1e}")  # fmt: skip
 
 
@@ -73,18 +70,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "compiled_kernels.txt")
     chosen = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-        lines.append(line)
-
-    say(
-        "Kernels compiled for a user's own network, against tables, on one core (python benchmarks/compiled_kernels.py)"
-    )
-    for line in describe_machine():
-        say(line)
+    use_one_core()
+    say = Table()
+    say("Kernels compiled for a user's own network, against tables, one core (python benchmarks/compiled_kernels.py)")
+    say(*describe_machine())
     say(f"instruction set {_native.isa()}; {chosen.cells} cells, {chosen.repeats} repeats, seed {chosen.seed}")
     say("    N  react. workload    compiler   object    tables  compiled   gain     apart")
     say("                               [s]    [KiB]   cells/s   cells/s            [dex]")
@@ -94,7 +83,7 @@ def main() -> None:
         for elements, heavy in CUTS:
             network = whole.restricted(elements.split(), heavy)
             measure(network, chosen.cells, chosen.repeats, chosen.seed, say)
-    chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(chosen.output)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ import ctypes
 import functools
 import re
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from workload import Answer, Workload
 
 from pychemsurrogate.network import Network
 
@@ -21,8 +20,6 @@ SUNDIALS = ["sundials_cvode", "sundials_nvecserial", "sundials_sunlinsolklu", "s
 SUNDIALS += ["sundials_sunmatrixsparse", "sundials_sunmatrixdense"]
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC"]
 KLU_ORDERINGS = {"AMD": 0, "COLAMD": 1, "natural": 2, "Markowitz": 2}  # the last permutes the unknowns
-
-FloatArray = NDArray[np.float64]
 
 
 class NetworkArrays(ctypes.Structure):
@@ -41,17 +38,6 @@ class NetworkArrays(ctypes.Structure):
         self.arrays = [np.ascontiguousarray(array) for array in self.arrays]
         sizes = network.n_species, network.n_reactions, tables.products.shape[1], len(network.conditions)
         super().__init__(*sizes, *(array.ctypes.data for array in self.arrays))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """n (cells, S) in cm^-3 and CVODE's counts; failed cells keep their input. factor_entries: of KLU's L and U."""
-
-    n: FloatArray
-    steps: int
-    factorisations: int
-    failed: int
-    factor_entries: int
 
 
 def sundials_version() -> str:
@@ -102,20 +88,11 @@ class Cvode:
         if not self._network:
             raise RuntimeError("CVODE's driver cannot serve this network")
 
-    def advance(
-        self,
-        n: FloatArray,
-        dt: FloatArray,
-        temperature: FloatArray,
-        conditions: Mapping[str, FloatArray],
-        rtol: float,
-        atol: float,
-        dense: bool = False,
-    ) -> Answer:
-        """Advance n (cells, S) [cm^-3] by dt (cells,) [s]; dense: a dense matrix and LU instead of KLU."""
-        n, counts = n.copy(), (ctypes.c_int64 * 4)()
-        columns = np.stack([conditions[name] for name in self._names], axis=1)
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (n, dt, temperature, columns)]
+    def advance(self, cells: Workload, rtol: float, atol: float, dense: bool = False) -> Answer:
+        """Advance every cell by its dt; dense: a dense matrix and LU instead of KLU."""
+        n, counts = cells.n.copy(), (ctypes.c_int64 * 4)()
+        conditions = np.stack([cells.conditions[name] for name in self._names], axis=1)
+        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (n, cells.dt, cells.temperature, conditions)]
         tolerances = ctypes.c_double(rtol), ctypes.c_double(atol)
         linear = int(dense), self._ordering, int(self._btf)
         if self._driver.cvode_advance(self._network, ctypes.c_int64(len(n)), *pointers, *tolerances, *linear, counts):

@@ -36,17 +36,14 @@ def main() -> None:
     weights = network.tables().scale_weights
     sets = [workload(network, options.cells, seed) for seed in range(1, options.seeds + 1)]
     truths = [
-        NativeRosenbrock(network, rtol=1e-10, atol=1e-22, max_steps=10**6).advance(
-            cells.n, cells.dt, cells.temperature, cells.conditions
-        )[0]
-        for cells in sets
+        NativeRosenbrock(network, rtol=1e-10, atol=1e-22, max_steps=10**6).advance(*cells.given)[0] for cells in sets
     ]
     print(f"{'rtol':>8} {'atol':>8} {'cell p99 [dex]':>15}")
     for rtol in LADDER:
         integrator = NativeRosenbrock(network, rtol=rtol, atol=atol(rtol), max_steps=100_000)
         worst = 0.0
         for cells, truth in zip(sets, truths, strict=True):
-            n, status = integrator.advance(cells.n, cells.dt, cells.temperature, cells.conditions)
+            n, status = integrator.advance(*cells.given)
             if np.any(status < 0):
                 raise RuntimeError(f"{np.sum(status < 0)} cells failed at rtol {rtol:g}")
             worst = max(worst, float(np.quantile(cell_errors(n, truth, weights), 0.99)))

@@ -13,21 +13,18 @@ time is measured and the median of the repeats counts.
 from __future__ import annotations
 
 import argparse
-import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from cvode import FLAGS, Cvode, sundials_version
-from machine import describe_machine
+from machine import Table, describe_machine, timed, use_one_core
 from numpy.typing import NDArray
-from workload import STEPS_YR, Workload, cell_errors, dex_errors, workload
+from solvers import Advance, cvode, native, scipy_bdf
+from workload import STEPS_YR, Answer, Workload, cell_errors, dex_errors, workload
 
 from pychemsurrogate import _native
-from pychemsurrogate.integrators import ScipyBDF
-from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.network import load_network
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,25 +40,15 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass
-class Run:
-    """What one solver made of its cells; scipy's BDF does not tell its steps (None)."""
-
-    n: FloatArray
-    steps: int | None
-    factorisations: int | None
-    failed: int
-
-
-@dataclass
 class Entry:
     """A solver at one tolerance: how to run it, and what came out."""
 
     solver: str
     rtol: float
     atol: float
-    advance: Callable[[Workload], Run]
+    advance: Advance
     speeds: list[float] = field(default_factory=list)
-    blocks: list[Run] = field(default_factory=list)
+    blocks: list[Answer] = field(default_factory=list)
     p99: float = np.nan  # dex, the error that 99 % of the cells keep
 
     @property
@@ -93,50 +80,11 @@ def measure(entries: list[Entry], cells: Workload) -> None:
     for begin in range(0, len(cells), BLOCK):
         block = cells[begin : begin + BLOCK]
         for i, entry in enumerate(entries):
-            start = time.process_time()
-            run = entry.advance(block)
-            seconds[i] += time.process_time() - start
-            entry.blocks.append(run)
+            answer, taken = timed(entry.advance, block)
+            seconds[i] += taken
+            entry.blocks.append(answer)
     for i, entry in enumerate(entries):
         entry.speeds.append(len(cells) / seconds[i])
-
-
-def cvode(driver: Cvode, rtol: float, atol: float, dense: bool = False) -> Callable[[Workload], Run]:
-    """CVODE's BDF with the analytic Jacobian, sparse for KLU or dense."""
-
-    def advance(cells: Workload) -> Run:
-        answer = driver.advance(cells.n, cells.dt, cells.temperature, cells.conditions, rtol, atol, dense)
-        return Run(answer.n, answer.steps, answer.factorisations, answer.failed)
-
-    return advance
-
-
-def native(network: Network, rtol: float, atol: float) -> Callable[[Workload], Run]:
-    """The native Rosenbrock method on one thread."""
-    tables = network.tables()
-    solver = _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
-    for key, value in {"rtol": rtol, "atol": atol, "threads": 1, "max_steps": 100_000}.items():
-        solver.set_option(key, str(value))
-
-    def advance(cells: Workload) -> Run:
-        n, status = cells.n.copy(), np.zeros(len(cells), np.int8)
-        zeta = np.ascontiguousarray(cells.zeta[:, None])
-        report = solver.step(n, cells.dt, cells.temperature, zeta, status)
-        steps = int(report["steps"])
-        return Run(n, steps, steps, int(report["failed"]))
-
-    return advance
-
-
-def scipy_bdf(network: Network, rtol: float, atol: float) -> Callable[[Workload], Run]:
-    """scipy's BDF, cell by cell, with numpy rates and the analytic dense Jacobian."""
-    integrator = ScipyBDF(network, rtol, atol)
-
-    def advance(cells: Workload) -> Run:
-        n, status = integrator.advance(cells.n, cells.dt, cells.temperature, cells.conditions)
-        return Run(n, None, None, int(np.sum(status < 0)))
-
-    return advance
 
 
 def interpolated_speed(entries: list[Entry], error: float) -> float:
@@ -197,21 +145,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "results" / "exact_integrator.txt")
     parser.add_argument("--figure", type=Path, default=HERE.parent / "docs" / "figures" / "work_precision.png")
     options = parser.parse_args()
-
-    lines: list[str] = []
-
-    def say(text: str = "") -> None:
-        print(text, flush=True)
-        lines.append(text)
-
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for all of them
+    use_one_core()
+    say = Table()
     network = load_network("osu_09_2008")
     weights = network.tables().scale_weights
     driver = Cvode(network)
     theirs = f"SUNDIALS {sundials_version()}, {' '.join(FLAGS)}"
-    say(f"native integrator ({_native.isa()}), CVODE ({theirs}), scipy BDF; one core")
-    for line in describe_machine():
-        say(line)
+    say(f"native integrator ({_native.isa()}), CVODE ({theirs}), scipy BDF; one core", *describe_machine())
 
     cells = workload(network, options.cells, options.seed)
     steps_yr = ", ".join(f"{dt:g}" for dt in STEPS_YR)
@@ -280,9 +220,7 @@ def main() -> None:
         say(f"  {name}: {ratio:.1f} x, at {error:.1e} dex")
     named = {"pychemsurrogate, native": ours, "CVODE, KLU": klu[1e-15], "CVODE, dense": dense, "scipy BDF": scipys}
     draw(options.figure, named)
-    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(options.output)
 
 
 if __name__ == "__main__":

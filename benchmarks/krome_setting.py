@@ -13,13 +13,11 @@ median" the largest at which the median does not.
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, use_one_core
 from numpy.typing import NDArray
 from workload import YEAR_S, Workload, dex_errors, workload
 
@@ -52,11 +50,7 @@ KROME = {  # dt [yr]
 def measure(network: Network, cells: Workload, truth: NDArray[np.float64], rtol: float, repeats: int) -> Figures:
     """The native integrator on one thread; the median of the processor's time."""
     integrator = NativeRosenbrock(network, rtol=rtol, threads=1)
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        n, status = integrator.advance(cells.n, cells.dt, cells.temperature, cells.conditions)
-        seconds.append(time.process_time() - start)
+    (n, status), seconds = repeated(repeats, integrator.advance, *cells.given)
     if np.any(status < 0):
         raise RuntimeError(f"{np.sum(status < 0)} cells failed at rtol {rtol:g}")
     errors = dex_errors(n, truth, network.tables().scale_weights)
@@ -71,18 +65,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "krome_setting.txt")
     options = parser.parse_args()
-
-    lines: list[str] = []
-
-    def say(text: str = "") -> None:
-        print(text, flush=True)
-        lines.append(text)
-
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    use_one_core()
+    say = Table()
     network = load_network("osu_09_2008")
-    say(f"native integrator ({_native.isa()}) in KROME's setting, one core")
-    for line in describe_machine():
-        say(line)
+    say(f"native integrator ({_native.isa()}) in KROME's setting, one core", *describe_machine())
     say(f"{options.cells} states, seed {options.seed}; {options.repeats} repeats, the median of the processor's time")
     say("KROME: NOT this run. Another run on a similar machine: KROME 2024-03-26, gfortran 12 -O3, rtol 1e-4,")
     say("       atol 1e-20, rates once per call (its fastest correct form), 2000 other states")
@@ -99,9 +85,8 @@ def main() -> None:
     ratios = {}
     for dt_yr, krome in KROME.items():
         cells = replace(states, dt=np.full(len(states), dt_yr * YEAR_S))
-        truth, _ = NativeRosenbrock(network, rtol=1e-9, atol=1e-22, max_steps=100_000, threads=1).advance(
-            cells.n, cells.dt, cells.temperature, cells.conditions
-        )
+        tight = NativeRosenbrock(network, rtol=1e-9, atol=1e-22, max_steps=100_000, threads=1)
+        truth, _ = tight.advance(*cells.given)
         row(dt_yr, "KROME, quoted", 1e-4, krome, "")
         tried = {rtol: measure(network, cells, truth, rtol, 1) for rtol in LADDER}
         medians = [rtol for rtol, figures in tried.items() if figures.median <= krome.median]
@@ -119,9 +104,7 @@ def main() -> None:
         short = [f"{dt:.0e} yr ({ratios[name, dt]:.1f} x)" for dt in KROME if ratios[name, dt] < TARGET]
         verdict = f"not reached at dt = {', '.join(short)}" if short else "reached at every dt"
         say(f"{name}: {TARGET:g} x KROME {verdict}")
-    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(options.output)
 
 
 if __name__ == "__main__":

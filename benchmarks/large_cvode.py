@@ -14,19 +14,17 @@ tolerances, in turns; the processor's time is measured and the median of the rep
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from collections.abc import Callable
-from dataclasses import fields
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from cvode import FLAGS, KLU_ORDERINGS, Answer, Cvode, sundials_version
-from exact_integrator import Entry, interpolated_speed
-from large_networks import CUTS, Cells, workload
-from machine import describe_machine
-from workload import cell_errors
+from cvode import FLAGS, KLU_ORDERINGS, Cvode, sundials_version
+from exact_integrator import Entry, interpolated_speed, measure
+from large_networks import CUTS, workload
+from machine import Table, describe_machine, timed, use_one_core
+from solvers import cvode, native
+from workload import Workload, cell_errors
 
 from pychemsurrogate import _native
 from pychemsurrogate.network import Network, load_network
@@ -39,84 +37,44 @@ CVODE_ATOLS = (1e-14, 1e-15, 1e-17)
 TRUTH = (1e-8, 1e-20)  # rtol, atol
 ORDERING_CELLS = 2
 SUNDIALS_DEFAULT = ("COLAMD", True)
-Solver = Callable[[Cells, float, float], Answer]
 
 
-def native(network: Network) -> Solver:
-    """The native Rosenbrock method on one thread."""
-    tables = network.tables()
-    solver = _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
-
-    def advance(cells: Cells, rtol: float, atol: float) -> Answer:
-        for key, value in {"rtol": rtol, "atol": atol, "threads": 1, "max_steps": 100_000}.items():
-            solver.set_option(key, str(value))
-        n, status = cells.n.copy(), np.zeros(len(cells.n), np.int8)
-        conditions = np.stack([cells.conditions[name] for name in network.conditions], axis=1)
-        report = solver.step(n, cells.dt, cells.temperature, conditions, status)
-        steps = int(report["steps"])
-        return Answer(n, steps, steps, int(report["failed"]), 0)
-
-    return advance
-
-
-def klu(network: Network, ordering: str, btf: bool) -> Solver:
-    """CVODE with KLU so ordered."""
-    driver = Cvode(network, ordering, btf)
-    return lambda cells, rtol, atol: driver.advance(cells.n, cells.dt, cells.temperature, cells.conditions, rtol, atol)
-
-
-def timed(solver: Solver, cells: Cells, rtol: float, atol: float) -> tuple[Answer, float]:
-    """The answer and the processor's seconds."""
-    start = time.process_time()
-    answer = solver(cells, rtol, atol)
-    return answer, time.process_time() - start
-
-
-def first(cells: Cells, count: int) -> Cells:
-    """The first `count` cells."""
-    conditions = {name: values[:count] for name, values in cells.conditions.items()}
-    return Cells(cells.n[:count], cells.dt[:count], cells.temperature[:count], conditions)
-
-
-def best_ordering(network: Network, cells: Cells, say: Callable[[str], None]) -> Solver:
-    """Times all of KLU's orderings and returns the fastest."""
+def best_ordering(network: Network, cells: Workload, say: Callable[[str], None]) -> Cvode:
+    """Times all of KLU's orderings and returns the driver with the fastest."""
     found = []
     for ordering in KLU_ORDERINGS:
         for btf in (True, False):
-            solver = klu(network, ordering, btf)
-            answer, seconds = timed(solver, cells, CVODE_RTOLS[0], CVODE_ATOLS[1])
-            per_cell = 1e3 * seconds / len(cells.n)
+            driver = Cvode(network, ordering, btf)
+            answer, seconds = timed(driver.advance, cells, CVODE_RTOLS[0], CVODE_ATOLS[1])
+            per_cell = 1e3 * seconds / len(cells)
             say(
                 f"{network.n_species:5d} {ordering:10s} {'on' if btf else 'off':3s} {answer.factor_entries:9d} "
-                f"{per_cell:10.2f} {answer.factorisations / len(cells.n):9.1f} {answer.failed:6d}"
+                f"{per_cell:10.2f} {answer.factorisations / len(cells):9.1f} {answer.failed:6d}"
             )
-            found.append((seconds, ordering, btf, solver))
+            found.append((seconds, ordering, btf, driver))
     default = next(seconds for seconds, ordering, btf, _ in found if (ordering, btf) == SUNDIALS_DEFAULT)
-    seconds, ordering, btf, solver = min(found, key=lambda item: item[0])
+    seconds, ordering, btf, driver = min(found, key=lambda item: item[0])
     say(
         f"      fastest: {ordering}, block triangular form {'on' if btf else 'off'}; SUNDIALS' default "
         f"({SUNDIALS_DEFAULT[0]}, on) takes {default / seconds:.1f} times as long"
     )
-    return solver
+    return driver
 
 
-def compare(network: Network, cells: Cells, theirs: Solver, repeats: int) -> tuple[list[str], dict[float, float]]:
+def compare(network: Network, cells: Workload, driver: Cvode, repeats: int) -> tuple[list[str], dict[float, float]]:
     """The table's lines for one network, and the least ratio at equal cell p99 for every rtol of CVODE."""
-    S, count, ours = network.n_species, len(cells.n), native(network)
-    weights = network.tables().scale_weights
-    truth, check = theirs(cells, *TRUTH), ours(cells, *TRUTH)
+    S, weights = network.n_species, network.tables().scale_weights
+    truth, check = driver.advance(cells, *TRUTH), native(network, *TRUTH)(cells)
     difference = cell_errors(check.n, truth.n, weights)
     lines = [
         f"{S:5d} truth: {truth.failed} failed; native at rtol 1e-8, {check.failed} failed, differs in a cell's worst "
         f"species by {np.median(difference):.1e} (median), {difference.max():.1e} dex (max)"
     ]
-    mine = [Entry("native", rtol, NATIVE_ATOL, ours) for rtol in NATIVE_RTOLS]
-    klus = [Entry("cvode_klu", rtol, atol, theirs) for rtol in CVODE_RTOLS for atol in CVODE_ATOLS]
+    mine = [Entry("native", rtol, NATIVE_ATOL, native(network, rtol, NATIVE_ATOL)) for rtol in NATIVE_RTOLS]
+    klus = [Entry("cvode_klu", rtol, atol, cvode(driver, rtol, atol)) for rtol in CVODE_RTOLS for atol in CVODE_ATOLS]
+    turns = [entry for pair in zip_longest(mine, klus) for entry in pair if entry]
     for _ in range(repeats):
-        for entry in (turn for pair in zip_longest(mine, klus) for turn in pair if turn):
-            answer, seconds = timed(entry.advance, cells, entry.rtol, entry.atol)
-            entry.speeds.append(count / seconds)
-            entry.blocks = [answer]
+        measure(turns, cells)
     for entry in [*mine, *klus]:
         cell = cell_errors(entry.n, truth.n, weights)
         entry.p99 = float(np.quantile(cell, 0.99))
@@ -142,16 +100,10 @@ def main() -> None:
     parser.add_argument("--max-species", type=int, default=1000, help="leave larger networks out")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "large_cvode.txt")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    lines: list[str] = []
-
-    def say(line: str = "") -> None:
-        print(line, flush=True)
-        lines.append(line)
-
+    use_one_core()
+    say = Table()
     say("Large networks: the native integrator and CVODE-KLU on one core (python benchmarks/large_cvode.py)")
-    for line in describe_machine():
-        say(line)
+    say(*describe_machine())
     say(f"instruction set {_native.isa()}; SUNDIALS {sundials_version()}, driver {' '.join(FLAGS)}")
     say(f"UMIST RATE22; {options.cells} cells, seed {options.seed}, {options.repeats} repeats")
     say()
@@ -165,24 +117,21 @@ def main() -> None:
     for network in networks:
         if network.n_species <= options.max_species:
             cells = workload(network, options.cells, np.random.default_rng(options.seed), hydro_like=False)
-            ready.append((network, cells, best_ordering(network, first(cells, ORDERING_CELLS), say)))
+            ready.append((network, cells, best_ordering(network, cells[:ORDERING_CELLS], say)))
     say()
     say("errors in dex over species with n/n_H > 1e-12; cell: the worst species of a cell; lu: factorisations a cell")
     say("    N solver       rtol   atol   cells/s   steps     lu cell med.  cell p99       max failed")
     found = {}
-    for network, cells, theirs in ready:
-        table, found[network.n_species] = compare(network, cells, theirs, options.repeats)
-        for line in table:
-            say(line)
+    for network, cells, driver in ready:
+        table, found[network.n_species] = compare(network, cells, driver, options.repeats)
+        say(*table)
     say()
     say("times CVODE-KLU at equal cell p99 (native: log-log between its rows, at the ends the nearest row); of CVODE's")
     say("absolute tolerances the one with the least ratio")
     say("    N" + "".join(f"   CVODE rtol {rtol:.0e}" for rtol in CVODE_RTOLS))
     for species, ratios in found.items():
         say(f"{species:5d}" + "".join(f"{ratios[rtol]:16.1f} x" for rtol in CVODE_RTOLS))
-    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(options.output)
 
 
 if __name__ == "__main__":

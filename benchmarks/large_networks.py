@@ -19,16 +19,15 @@ A_V = 10 mag and G0 = 1 in both.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, timed, use_one_core
 from numpy.typing import NDArray
-from workload import YEAR_S, dex_errors
+from solvers import native
+from workload import YEAR_S, Workload, dex_errors
 
 from pychemsurrogate import _native
 from pychemsurrogate.integrators import NativeRosenbrock
@@ -61,16 +60,6 @@ REGIMES = (
 )
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Cells and the step they are to make: n (cells, S) cm^-3; dt [s], temperature [K], conditions by name."""
-
-    n: FloatArray
-    dt: FloatArray
-    temperature: FloatArray
-    conditions: dict[str, FloatArray]
-
-
 def atoms(network: Network, rng: np.random.Generator, cells: int, scatter_dex: float, h2: FloatArray) -> FloatArray:
     """Neutral states (cells, S) in n/n_H: what the network has of ABUNDANCES, H, and h2 = n(H2)/n_H (cells,)."""
     x = np.zeros((cells, network.n_species))
@@ -91,7 +80,9 @@ def advance(network: Network, n: FloatArray, dt: FloatArray, T: FloatArray, at: 
     return n
 
 
-def workload(network: Network, cells: int, rng: np.random.Generator, hydro_like: bool) -> Cells:
+def workload(network: Network, cells: int, rng: np.random.Generator, hydro_like: bool) -> Workload:
+    """Cells of one of the two workloads."""
+
     def log_uniform(low: float, high: float) -> FloatArray:
         return 10.0 ** rng.uniform(np.log10(low), np.log10(high), cells)
 
@@ -102,46 +93,30 @@ def workload(network: Network, cells: int, rng: np.random.Generator, hydro_like:
     n = advance(network, n, log_uniform(1e4 if hydro_like else 1.0, 1e6) * YEAR_S, T, at)
     if not hydro_like:
         dt = np.resize((1e3, 1e4, 1e5), cells) * YEAR_S
-        return Cells(n * log_uniform(0.8, 1.25)[:, None], dt, T * log_uniform(0.7, 1.4), at)
+        return Workload(n * log_uniform(0.8, 1.25)[:, None], dt, T * log_uniform(0.7, 1.4), at)
     dt = log_uniform(1e3, 1e4) * YEAR_S
     for step in range(4):
         T, n = T * 10.0 ** rng.normal(0, 0.02, cells), n * 10.0 ** rng.normal(0, 0.04, cells)[:, None]
         if step < 3:
             n = advance(network, n, dt, T, at)
-    return Cells(n, dt, T, at)
+    return Workload(n, dt, T, at)
 
 
 def measure(
-    network: Network, cells: Cells, errors: int, repeats: int, say: Callable[[str], None], label: str
+    network: Network, cells: Workload, errors: int, repeats: int, say: Callable[[str], None], label: str
 ) -> list[float]:
     """One line a tolerance: cells/s, steps a cell, errors of the first cells. Returns the cells/s by tolerance."""
     speeds = []
-    tables = network.tables()
-    truth, status = NativeRosenbrock(network, rtol=1e-6, atol=1e-20, max_steps=100_000, threads=1).advance(
-        cells.n[:errors],
-        cells.dt[:errors],
-        cells.temperature[:errors],
-        {name: value[:errors] for name, value in cells.conditions.items()},
-    )
-    unsolved = int(np.sum(status < 0))
-    solver = _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
-    solver.set_option("threads", "1")
-    conditions = np.stack([cells.conditions[name] for name in network.conditions], axis=1)
+    truth = native(network, 1e-6, 1e-20)(cells[:errors])
     for rtol in RTOLS:
-        solver.set_option("rtol", str(rtol))
-        seconds = []
-        for _ in range(repeats):
-            n, status = cells.n.copy(), np.zeros(len(cells.n), dtype=np.int8)
-            start = time.process_time()
-            report = solver.step(n, cells.dt, cells.temperature, conditions, status)
-            seconds.append(time.process_time() - start)
-        speeds.append(len(n) / float(np.median(seconds)))
-        error = dex_errors(n[:errors], truth, tables.scale_weights)
+        answer, seconds = repeated(repeats, native(network, rtol), cells)
+        speeds.append(len(cells) / float(np.median(seconds)))
+        error = dex_errors(answer.n[:errors], truth.n, network.tables().scale_weights)
         worst, every = np.nanmax(error, axis=1), error[np.isfinite(error)]
         say(
             f"{network.n_species:5d} {label:10s} {rtol:6.0e} {speeds[-1]:9.0f} "
-            f"{report['steps'] / len(n):6.2f} {np.percentile(every, 99):9.4f} {np.median(worst):9.4f} "
-            f"{np.percentile(worst, 99):8.4f} {worst.max():8.4f} {report['failed'] + unsolved:4d}"
+            f"{answer.steps / len(cells):6.2f} {np.percentile(every, 99):9.4f} {np.median(worst):9.4f} "
+            f"{np.percentile(worst, 99):8.4f} {worst.max():8.4f} {answer.failed + truth.failed:4d}"
         )
     return speeds
 
@@ -158,9 +133,8 @@ def cold_starts(network: Network, say: Callable[[str], None]) -> None:
         n = density * atoms(network, rng, len(dt), 0.0, np.full(len(dt), h2))
         given = {"zeta": zeta, "A_V": extinction, "G0": field}
         at = {name: given[name] for name in network.conditions}
-        start = time.process_time()
-        found, status = NativeRosenbrock(network, threads=1).advance(n, dt, T, at)
-        speed = len(dt) / (time.process_time() - start)
+        (found, status), seconds = timed(NativeRosenbrock(network, threads=1).advance, n, dt, T, at)
+        speed = len(dt) / seconds
         tight = NativeRosenbrock(network, rtol=1e-5, atol=1e-18, max_steps=100_000, threads=1)
         truth, _ = tight.advance(n, dt, T, at)
         worst = np.nanmax(dex_errors(found, truth, network.tables().scale_weights), axis=1)
@@ -178,16 +152,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "large_networks.txt")
     chosen = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-        lines.append(line)
-
-    say("Large networks: the native integrator on one core (python benchmarks/large_networks.py)")
-    for line in describe_machine():
-        say(line)
+    use_one_core()
+    say = Table()
+    say("Large networks: the native integrator on one core (python benchmarks/large_networks.py)", *describe_machine())
     say(f"instruction set {_native.isa()}; {chosen.cells} cells, errors of the first {chosen.errors}, "
         f"{chosen.repeats} repeats, seed {chosen.seed}")  # fmt: skip
     whole: list[Network] = []
@@ -228,8 +195,7 @@ def main() -> None:
     say("network            regime         cells/s  cell med  cell max failed  lowest n")
     for network in whole:
         cold_starts(network, say)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(chosen.output)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,11 @@ def main() -> None:
     network = solvers["auto"].network
     truth = NativeRosenbrock(network, rtol=1e-4, atol=1e-18)
     rng, runs = np.random.default_rng(options.seed), options.runs
-    ranges = Ranges(oxygen_per_carbon=(options.min_oxygen_per_carbon, 5.0))
+    ranges = Ranges(
+        temperature=(10.0, 300.0),
+        density=(1e2, 1e6),
+        ratios={"C/H": (5e-7, 5e-4), "O/C": (options.min_oxygen_per_carbon, 5.0)},
+    )
     temperature, density = log_uniform(rng, ranges.temperature, runs), log_uniform(rng, ranges.density, runs)
     zeta = log_uniform(rng, ranges.conditions["zeta"], runs)
 

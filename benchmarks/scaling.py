@@ -17,16 +17,16 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, timed, use_one_core
 from step_paths import hydro_like
 from workload import YEAR_S, Workload, cell_errors, workload
 
 from pychemsurrogate import _native
-from pychemsurrogate.integrators import NativeRosenbrock
+from pychemsurrogate.integrators import NativeRosenbrock, open_network
 from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.solver import Solver
 
@@ -63,7 +63,7 @@ def threads(network: Network, cells: Workload, repeats: int) -> list[str]:
     iterations = 1_000_000
 
     def integrate(count: int) -> object:
-        return solvers[count].advance(cells.n, cells.dt, cells.temperature, cells.conditions)
+        return solvers[count].advance(*cells.given)
 
     # The loop is to take as long as the integrator does.
     iterations = int(iterations * wall(lambda: integrate(1)) / wall(lambda: loop(1, iterations)))
@@ -92,29 +92,23 @@ def batches(solver: Solver, cells: Workload, repeats: int) -> list[str]:
         batch = cells[np.resize(np.arange(len(cells)), size)]
         total, beyond = [], []
         for _ in range(max(3, min(100 * repeats, 20_000 // size))):
-            start, busy = time.perf_counter(), time.process_time()
-            _, report = solver.step(batch.n, batch.dt, batch.temperature, zeta=batch.zeta)
-            total.append(time.process_time() - busy)
+            start = time.perf_counter()
+            (_, report), busy = timed(solver.step, batch.n, batch.dt, batch.temperature, **batch.conditions)
+            total.append(busy)
             beyond.append(time.perf_counter() - start - report.seconds)  # wall time, as the report's
         call = float(np.median(total))
         lines.append(f"  {size:>7}{1e6 * call:>11.1f} us{1e6 * float(np.median(beyond)):>22.1f} us{size / call:>10.0f}")
     one = cells[:1]
     still = replace(one, dt=np.zeros(1))
     integrator = NativeRosenbrock(solver.network, threads=1)
-    idle = np.median(
-        [
-            wall(lambda: integrator.advance(still.n, still.dt, still.temperature, still.conditions))
-            for _ in range(100 * repeats)
-        ]
-    )
+    idle = np.median([wall(lambda: integrator.advance(*still.given)) for _ in range(100 * repeats)])
     lines.append(f"  NativeRosenbrock.advance of one cell that has nothing to do (dt = 0): {1e6 * idle:.1f} us")
     return lines
 
 
 def memory(network: Network) -> list[str]:
     """The integrator's workspace."""
-    tables = network.tables()
-    solver = _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
+    solver = open_network(network)
     lines = []
     for kernels in ("auto", "tables"):
         solver.set_option("kernels", kernels)
@@ -131,14 +125,9 @@ def short_steps(network: Network, cells: Workload, repeats: int) -> list[str]:
     counting = Solver.load("osu_09_2008", mode="exact", threads=1)
     for dt_yr in SHORT_STEPS_YR:
         batch = replace(cells, dt=np.full(len(cells), dt_yr * YEAR_S))
-        arguments = (batch.n, batch.dt, batch.temperature, batch.conditions)
-        seconds = []
-        for _ in range(repeats):
-            start = time.process_time()
-            n, _ = fast.advance(*arguments)
-            seconds.append(time.process_time() - start)
-        error = cell_errors(n, exact.advance(*arguments)[0], weights)
-        _, report = counting.step(batch.n, batch.dt, batch.temperature, zeta=batch.zeta)
+        (n, _), seconds = repeated(repeats, fast.advance, *batch.given)
+        error = cell_errors(n, exact.advance(*batch.given)[0], weights)
+        _, report = counting.step(batch.n, batch.dt, batch.temperature, **batch.conditions)
         lines.append(
             f"  {dt_yr:>8g}{len(cells) / float(np.median(seconds)):>10.0f}{report.steps / len(cells):>7.2f}"
             f"{np.median(error):>11.1e}{np.quantile(error, 0.99):>10.1e}{error.max():>9.1e}"
@@ -154,25 +143,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "results" / "scaling.txt")
     options = parser.parse_args()
 
-    lines: list[str] = []
-
-    def say(*more: str) -> None:
-        for line in more:
-            print(line, flush=True)
-            lines.append(line)
-
+    say = Table()
     network = load_network("osu_09_2008")
     solver = Solver.load("osu_09_2008", mode="exact", threads=1)
     arbitrary, calm = workload(network, 4096, options.seed), hydro_like(network, 4096, options.seed)
     say(f"native integrator ({_native.isa()}): threads, batches, memory, short steps", *describe_machine())
     say(*threads(network, arbitrary, options.repeats))
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    use_one_core()
     say(*batches(solver, arbitrary, options.repeats))
     say(*memory(network))
     say(*short_steps(network, calm, options.repeats))
-    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(options.output)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, use_one_core
 
 from pychemsurrogate import _native
 from pychemsurrogate.gate import Box, Gate
@@ -87,13 +86,13 @@ def in_python(model: Path, n: np.ndarray, conserve: bool, repeats: int, calls: i
     """The same from Python, into an array that is there already."""
     solver = Solver.load(model, mode="surrogate", threads=1)
     out = np.zeros((len(n), len(ELAPSED), n.shape[1]))
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
+
+    def call() -> None:
         for _ in range(calls):
             solver.trajectory(n, ELAPSED, TEMPERATURE, zeta=ZETA, conserve=conserve, out=out)
-        seconds.append((time.process_time() - start) / calls)
-    return float(np.median(seconds)), min(seconds)
+
+    _, seconds = repeated(repeats, call)
+    return float(np.median(seconds)) / calls, min(seconds) / calls
 
 
 def table(model: Path, folder: Path, batch: int, repeats: int) -> list[str]:
@@ -126,24 +125,23 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "seed_speed.txt")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    use_one_core()
+    say = Table()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = options.model or folder / "linear.pcs"
         if options.model is None:
             make_model(model, folder)
-        head = [
+        say(
             f"linear latent model of the seed paper's architecture, {len(ELAPSED)} outputs a trajectory, one core, "
             f"instruction set {_native.isa()}",
             *describe_machine(),
             f"the paper: {PAPER_US:g} us for one trajectory (another machine: RTX 2080 Ti)",
             f"targets, nets alone from C: {TARGET_US:g} us for one; {TARGET_RATE:g} outputs/s in the batch (AVX-512)",
             "",
-        ]
-        text = "\n".join([*head, *table(model, folder, options.batch, options.repeats)]) + "\n"
-    print(text, end="")
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+            *table(model, folder, options.batch, options.repeats),
+        )
+    say.write(options.output)
 
 
 if __name__ == "__main__":

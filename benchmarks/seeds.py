@@ -11,12 +11,10 @@ The error control was tuned on seeds 1 to 4.
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, use_one_core
 from workload import cell_errors, workload
 
 from pychemsurrogate import _native
@@ -36,30 +34,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "seeds.txt")
     options = parser.parse_args()
-    lines: list[str] = []
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-        lines.append(text)
-
+    use_one_core()
+    say = Table()
     network = load_network("osu_09_2008")
     weights = network.tables().scale_weights
-    say(f"native integrator ({_native.isa()}), {options.cells} cells a seed, one core")
-    for line in describe_machine():
-        say(line)
+    say(f"native integrator ({_native.isa()}), {options.cells} cells a seed, one core", *describe_machine())
     say(f"{'seed':>5}{'rtol':>7}{'cells/s':>9}{'steps':>7}{'cell p99':>10}{'max':>9}")
     for seed in range(1, options.seeds + 1):
         cells = workload(network, options.cells, seed)
-        truth, _ = NativeRosenbrock(network, rtol=1e-9, atol=1e-22, max_steps=10**6, threads=1).advance(
-            cells.n, cells.dt, cells.temperature, cells.conditions
-        )
+        tight = NativeRosenbrock(network, rtol=1e-9, atol=1e-22, max_steps=10**6, threads=1)
+        truth, _ = tight.advance(*cells.given)
         for rtol in LADDER:
             solver = Solver.load("osu_09_2008", mode="exact", rtol=rtol, threads=1)
-            seconds = []
-            for _ in range(REPEATS):
-                start = time.process_time()
-                n, report = solver.step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
-                seconds.append(time.process_time() - start)
+            columns = (cells.n, cells.dt, cells.temperature)
+            (n, report), seconds = repeated(REPEATS, solver.step, *columns, **cells.conditions)
             if report.failed:
                 raise RuntimeError(f"{report.failed} cells failed at seed {seed}, rtol {rtol:g}")
             error = cell_errors(n, truth, weights)
@@ -67,9 +55,7 @@ def main() -> None:
                 f"{seed:>5}{rtol:>7.0e}{len(cells) / min(seconds):>9.0f}{report.steps / len(cells):>7.2f}"
                 f"{np.quantile(error, 0.99):>10.1e}{error.max():>9.1e}"
             )
-    say(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say.write(options.output)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ are against the exact integrator at its default tolerance: the honest peer of a 
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import Table, describe_machine, repeated, use_one_core
 from workload import YEAR_S, Workload, cell_errors, workload
 
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network
-from pychemsurrogate.solver import Report, Solver
+from pychemsurrogate.solver import Solver
 
 HERE = Path(__file__).resolve().parent
 MODES = ("exact", "auto", "surrogate")
@@ -41,17 +39,7 @@ def hydro_like(network: Network, cells: int, seed: int) -> Workload:
         dt = 10.0 ** rng.uniform(3, 4, cells) * YEAR_S
         if step < 3:
             n, _ = exact.advance(n, dt, temperature, start.conditions)
-    return Workload(n, dt, temperature, start.zeta)
-
-
-def timed(solver: Solver, cells: Workload, repeats: int) -> tuple[np.ndarray, Report, float]:
-    """The result, its report, and the median of the processor's time in cells/s."""
-    seconds = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        n, report = solver.step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
-        seconds.append(time.process_time() - begin)
-    return n, report, len(cells) / float(np.median(seconds))
+    return Workload(n, dt, temperature, start.conditions)
 
 
 def table(model: str, cells: int, repeats: int, seed: int) -> list[str]:
@@ -65,12 +53,12 @@ def table(model: str, cells: int, repeats: int, seed: int) -> list[str]:
     ]
     for name, make in (("hydro-like", hydro_like), ("arbitrary", workload)):
         batch = make(network, cells, seed)
-        truth, _ = NativeRosenbrock(network, rtol=1e-7, atol=1e-20).advance(
-            batch.n, batch.dt, batch.temperature, batch.conditions
-        )
+        truth, _ = NativeRosenbrock(network, rtol=1e-7, atol=1e-20).advance(*batch.given)
         rates = {}
         for mode in MODES:
-            n, report, rates[mode] = timed(solvers[mode], batch, repeats)
+            columns = (batch.n, batch.dt, batch.temperature)
+            (n, report), seconds = repeated(repeats, solvers[mode].step, *columns, **batch.conditions)
+            rates[mode] = cells / float(np.median(seconds))
             error = cell_errors(n, truth, weights, FLOOR)
             accepted = error[report.status == 0]
             shown = f"{np.quantile(accepted, 0.99):13.4f}" if accepted.size and mode == "auto" else f"{'-':>13s}"
@@ -91,19 +79,17 @@ def main() -> None:
     parser.add_argument("--model", default="osu_09_2008")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "step_paths.txt")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lines = [
+    use_one_core()
+    say = Table()
+    say(
         f"modes of the step, model {options.model}, one core, median of {options.repeats}; {options.cells} cells, "
         f"seed {options.seed}",
         *describe_machine(),
         f"errors in dex over species with n/n_H > {FLOOR:g}; cell: its worst species",
         "",
         *table(options.model, options.cells, options.repeats, options.seed),
-    ]
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    )
+    say.write(options.output)
 
 
 if __name__ == "__main__":

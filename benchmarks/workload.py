@@ -18,23 +18,43 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Workload:
-    """Cells and the step they are to make: n (cells, S) cm^-3; dt [s], temperature [K] and zeta [1/s] (cells,)."""
+    """Cells and the step they are to make: n (cells, S) cm^-3; dt [s], temperature [K], conditions by name (cells,)."""
 
     n: FloatArray
     dt: FloatArray
     temperature: FloatArray
-    zeta: FloatArray
+    conditions: dict[str, FloatArray]
 
     @property
-    def conditions(self) -> dict[str, FloatArray]:
-        """The conditions by name."""
-        return {"zeta": self.zeta}
+    def zeta(self) -> FloatArray:
+        """The ionisation rate [1/s] (cells,)."""
+        return self.conditions["zeta"]
+
+    @property
+    def given(self) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, FloatArray]]:
+        """What an integrator's `advance` takes, in its order."""
+        return self.n, self.dt, self.temperature, self.conditions
 
     def __len__(self) -> int:
         return len(self.n)
 
     def __getitem__(self, cells: object) -> Workload:
-        return Workload(self.n[cells], self.dt[cells], self.temperature[cells], self.zeta[cells])
+        conditions = {name: values[cells] for name, values in self.conditions.items()}
+        return Workload(self.n[cells], self.dt[cells], self.temperature[cells], conditions)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solver made of a workload: n (cells, S) in cm^-3, where failed cells keep their input, and its counts.
+
+    steps, factorisations: None if the solver does not tell; factor_entries: of KLU's L and U.
+    """
+
+    n: FloatArray
+    steps: int | None
+    factorisations: int | None
+    failed: int
+    factor_entries: int = 0
 
 
 def workload(network: Network, cells: int, seed: int) -> Workload:
@@ -65,7 +85,7 @@ def workload(network: Network, cells: int, seed: int) -> Workload:
         n=n * log_uniform(0.8, 1.25)[:, None],
         dt=np.resize(STEPS_YR, cells) * YEAR_S,
         temperature=temperature * log_uniform(0.7, 1.4),
-        zeta=zeta,
+        conditions={"zeta": zeta},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 import pychemsurrogate
@@ -21,6 +23,7 @@ def main() -> None:
 @click.option("--drop-unbalanced", is_flag=True, help="Leave out reactions that do not conserve elements and charge.")
 @click.option("--elements", metavar="LIST", help='The closed sub-network of these elements, such as "H He C O".')
 @click.option("--max-heavy-atoms", type=int, metavar="N", help="The closed sub-network up to N nuclei beside H and He.")
+@click.option("--without", "laws", multiple=True, metavar="LAW", help="The closed sub-network without a law: photo.")
 def network(
     name_or_path: str,
     canonical: bool,
@@ -29,6 +32,7 @@ def network(
     drop_unbalanced: bool,
     elements: str | None,
     max_heavy_atoms: int | None,
+    laws: tuple[str, ...],
 ) -> None:
     """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file.
 
@@ -41,8 +45,9 @@ def network(
     options |= {"drop_unbalanced": True} if drop_unbalanced else {}
     try:
         net = load_network(name_or_path, format_, **options)
-        if elements is not None or max_heavy_atoms is not None:
-            net = net.restricted(elements.split() if elements is not None else None, max_heavy_atoms)
+        if elements is not None or max_heavy_atoms is not None or laws:
+            kept = elements.split() if elements is not None else None
+            net = net.restricted(kept, max_heavy_atoms, without_laws=laws)
     except (NetworkError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(net.text() if canonical else listing(net), nl=False)
@@ -77,18 +82,29 @@ def plot(folder: str, compare: str | None, out: str | None) -> None:
 @click.option("-o", "--output", required=True, metavar="FILE", help="The HDF5 file to make.")
 @click.option("--network", "name", default="osu_09_2008", show_default=True, help="Shipped network or network file.")
 @click.option(
-    "--units", default=400, show_default=True, help="Units of work; 50 of them hold every kind and split once."
+    "--units", default=400, show_default=True, help="Units of work; 100 of them hold every kind and split once."
 )
 @click.option("--runs-per-unit", default=256, show_default=True)
 @click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "calibration", "test", "shifted", "outside"]),
+    default=("train", "calibration", "test"),
+    show_default=True,
+    help="What to keep; may be given more than once. shifted: collapse and shock tracks; outside: beyond each bound.",
+)
 @click.option("--workers", default=None, type=int, help="Processes (default: one a core).")
-def data(output: str, name: str, units: int, runs_per_unit: int, seed: int, workers: int | None) -> None:
-    """Compute a training data set with the native integrator; an interrupted one is continued."""
+def data(
+    output: str, name: str, units: int, runs_per_unit: int, seed: int, splits: tuple[str, ...], workers: int | None
+) -> None:
+    """Compute a training or test data set with the native integrator; an interrupted one is continued."""
     from pychemsurrogate.training.dataset import DatasetError, generate
     from pychemsurrogate.training.truth import Recipe
 
-    recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed)
     try:
+        recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed, splits=splits)
         path = generate(recipe, output, workers=workers)
     except (DatasetError, ValueError) as error:
         raise click.ClickException(str(error)) from None
@@ -96,29 +112,69 @@ def data(output: str, name: str, units: int, runs_per_unit: int, seed: int, work
 
 
 @main.command()
+@click.argument("folder")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The HDF5 file to make.")
+@click.option("--network", "name", default="osu_09_2008", show_default=True, help="Shipped network or network file.")
+@click.option("--pairs", "count", default=40_000, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=1, show_default=True)
+def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
+    """Make a test data set from the cells of a run of the example hydro code (FOLDER)."""
+    from pychemsurrogate.evaluation.hydro import FieldsError
+    from pychemsurrogate.evaluation.recorded import recorded_pairs
+    from pychemsurrogate.network import NetworkError
+    from pychemsurrogate.training.dataset import save
+    from pychemsurrogate.training.truth import Recipe
+
+    recipe = Recipe(network=name, seed=seed, splits=("shifted",))
+    try:
+        pairs, dropped = recorded_pairs(folder, recipe, count)
+    except (FieldsError, NetworkError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    save(pairs, output, recipe, dropped)
+    click.echo(output)
+
+
+@main.command()
 @click.argument("dataset")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
-@click.option("--samples", default=9e7, show_default=True, help="Training samples that the map sees, with repetition.")
+@click.option(
+    "--held-out", default=None, metavar="FILE", help="The data set to calibrate and test on (default: DATASET)."
+)
+@click.option("--map", "kind", type=click.Choice(["fast", "accurate", "multiclock"]), default="fast", show_default=True)
+@click.option("--samples", default=None, type=float, help="Training samples that the map sees, with repetition.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="Threads of torch (default: its own choice).")
 @click.option(
     "--checkpoint", default=None, metavar="DIR", help="Where an interrupted fit is kept (default: beside FILE)."
 )
-def train(dataset: str, output: str, samples: float, seed: int, threads: int, checkpoint: str | None) -> None:
+def train(
+    dataset: str,
+    output: str,
+    held_out: str | None,
+    kind: str,
+    samples: float | None,
+    seed: int,
+    threads: int,
+    checkpoint: str | None,
+) -> None:
     """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file."""
     try:
         import torch
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'pychemsurrogate[torch]'") from None
     from pychemsurrogate.training.dataset import DatasetError
-    from pychemsurrogate.training.fit import CheckpointError, FitRecipe
+    from pychemsurrogate.training.minimise import CheckpointError
+    from pychemsurrogate.training.recipe import RECIPES
     from pychemsurrogate.training.train import accuracy_table
     from pychemsurrogate.training.train import train as run
 
     if threads:
         torch.set_num_threads(threads)
     try:
-        model = run(dataset, output, FitRecipe(samples=samples, seed=seed), checkpoint)
+        recipe = replace(RECIPES[kind], seed=seed)
+        if samples is not None:
+            recipe = replace(recipe, samples=samples)
+        model = run(dataset, output, recipe, checkpoint, held_out=held_out)
     except (CheckpointError, DatasetError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(accuracy_table(model.meta["accuracy"]))

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pychemsurrogate import _native
 from pychemsurrogate.cli import main
-from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF, conservation_defect
+from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF, conservation_defect, open_network
 from pychemsurrogate.network import Network, NetworkError, load_network, parse_network
 from pychemsurrogate.network.formats import kida, umist
 
@@ -237,8 +236,7 @@ def test_one_species_on_grains() -> None:
 def test_native_has_the_same_rates(database: str, outside: str, umist_file: Path, kida_file: Path) -> None:
     path = umist_file if database == "umist" else kida_file
     net = load_network(path, database, outside=outside)
-    tables = net.tables()
-    solver = _native.Solver({name: getattr(tables, name) for name in tables.__dataclass_fields__})
+    solver = open_network(net)
     rng = np.random.default_rng(5)
     for temperature in (4.0, 10.0, 77.0, 300.0, 329.4, 329.6, 1040.0, 1060.0, 5e4):
         n = 10.0 ** rng.uniform(-8, 4, net.n_species)
@@ -281,6 +279,12 @@ def test_restricted_networks_are_closed(umist_file: Path) -> None:
     # Of H alone: H2+ and e- form and recombine.
     assert set(net.restricted(["H"]).species_names) == {"H", "H2", "H2+", "e-"}
     assert net.restricted(["H"]).conditions == ("zeta",)
+    shielded = net.restricted(without_laws=["photo"])
+    assert shielded.conditions == ("zeta",)
+    assert {r.law.name for r in net.reactions} - {r.law.name for r in shielded.reactions} == {"photo"}
+    assert shielded.source[-1].endswith("without photo reactions")
+    with pytest.raises(NetworkError, match="no reaction of the law photo"):
+        shielded.restricted(without_laws=["photo"])
     with pytest.raises(NetworkError, match="has no Fe; its elements are C, H, O"):
         net.restricted(["H", "Fe"])
     with pytest.raises(NetworkError, match="at least one species"):

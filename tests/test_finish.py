@@ -257,9 +257,9 @@ def test_the_model_file_keeps_it(model: ModelFile, osu: Network) -> None:
 
 
 def test_a_recipe_tells_its_stages_apart() -> None:
-    from pychemsurrogate.training.fit import FitRecipe
+    from pychemsurrogate.training.recipe import MultiClockRecipe
 
-    recipe = FitRecipe()
+    recipe = MultiClockRecipe()
     with_finish, judged = replace(recipe, finish_fraction=0.3, head=(8,)), replace(recipe, tolerance=0.3, alpha=0.1)
     assert with_finish.of_map() == recipe.of_map()
     assert with_finish.of_head() != recipe.of_head()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -16,25 +14,29 @@ from pychemsurrogate.training.sampling import YEAR_S, Ranges, initial_abundances
 TABLES = load_network("osu_09_2008").tables()
 
 
-def make_box() -> Box:
-    ranges = Ranges()
+RANGES = Ranges(
+    temperature=(10.0, 300.0), dt_years=(1.0, 1e5), ratios={"C/H": (5e-7, 5e-4), "O/C": (0.7, 5.0)}, density=(1e2, 1e6)
+)
+
+
+def make_box(density_per_zeta: tuple[float, float] | None = None) -> Box:
     return box_of_ranges(
         TABLES,
-        ranges.temperature,
-        ranges.density,
-        [YEAR_S * years for years in ranges.dt_years],
-        ranges.conditions,
-        {"C/H": ranges.carbon, "O/C": ranges.oxygen_per_carbon},
+        RANGES.temperature,
+        RANGES.density,
+        [YEAR_S * years for years in RANGES.dt_years],
+        RANGES.conditions,
+        RANGES.ratios,
         1e-6,
+        density_per_zeta,
     )
 
 
 def cells(count: int) -> dict[str, np.ndarray]:
     """Cells inside the range."""
-    rng, ranges = np.random.default_rng(3), Ranges()
-    carbon, oxygen = (1.02 * ranges.carbon[0], 0.98 * ranges.carbon[1]), (0.72, 4.9)
+    rng, ranges = np.random.default_rng(3), RANGES
     return {
-        "x": initial_abundances(TABLES, replace(ranges, carbon=carbon, oxygen_per_carbon=oxygen), count, rng),
+        "x": initial_abundances(TABLES, ranges, count, rng),
         "density": log_uniform(rng, ranges.density, count),
         "dt": YEAR_S * log_uniform(rng, ranges.dt_years, count),
         "temperature": log_uniform(rng, ranges.temperature, count),
@@ -64,6 +66,24 @@ def test_cells_beyond_the_range_lie_outside(change: dict[str, float]) -> None:
     for name, value in change.items():
         given[name] = np.full_like(given[name], value)
     assert not make_box().contains(**given).any()
+
+
+def test_a_range_of_density_per_zeta_is_a_rectangle() -> None:
+    box, given = make_box((1e17, 1e23)), cells(200)
+    assert box.contains(**given).all()
+    bounds = dict(zip(box.names, zip(box.low, box.high, strict=True), strict=True))
+    assert bounds["zeta/n_H"] == pytest.approx((1e-23, 1e-17), rel=1e-5)
+    assert bounds["zeta*dt"] == pytest.approx((1e-17 * YEAR_S, 1e-15 * 1e5 * YEAR_S), rel=1e-5)
+    # Every corner of the rectangle in (n_H/zeta, zeta dt), at any zeta, and just beyond it.
+    for ratio in (1e17, 1e23):
+        for clock in (1e-17 * YEAR_S, 1e-10 * YEAR_S):
+            corner = {"density": ratio * 3e-16, "conditions": 3e-16, "dt": clock / 3e-16}
+            at = {name: np.full_like(given[name], value) for name, value in corner.items()}
+            assert box.contains(**{**given, **at}).all()
+            at["dt"] = at["dt"] * (1.01 if clock > 1e-5 else 0.99)
+            assert not box.contains(**{**given, **at}).any()
+    assert not box.contains(**{**given, "density": given["conditions"][:, 0] * 1.01e23}).any()
+    assert not box.contains(**{**given, "density": given["conditions"][:, 0] * 0.99e17}).any()
 
 
 def test_element_ratios_and_net_charge() -> None:

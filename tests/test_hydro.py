@@ -15,7 +15,10 @@ from scipy.optimize import brentq
 
 from pychemsurrogate.cli import main
 from pychemsurrogate.evaluation.hydro import PARSEC_CM, FieldsError, Snapshot, dex_error, read_run, read_snapshot
+from pychemsurrogate.integrators import ScipyBDF
 from pychemsurrogate.network import Network
+from pychemsurrogate.training.dataset import load
+from pychemsurrogate.training.sampling import STARTS
 
 pytestmark = pytest.mark.skipif(not native_build.has_fortran(), reason="no gfortran")
 
@@ -261,3 +264,43 @@ def test_bad_snapshots_are_refused(coupled: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plot", str(tmp_path / "nothing")])
     assert result.exit_code == 1
     assert "no snapshots" in result.output
+
+
+# --- test pairs from a run --------------------------------------------------------------------------------------------
+
+
+def test_recorded_pairs_start_from_cells_of_the_run(coupled: Path, tmp_path: Path, osu: Network) -> None:
+    target = tmp_path / "recorded.h5"
+    made = CliRunner().invoke(main, ["record", str(coupled), "-o", str(target), "--pairs", "300"])
+    assert made.exit_code == 0, made.output
+    pairs = load(target)
+    assert len(pairs) == 300
+    run = read_run(coupled)
+    mixed = pairs.begin == STARTS.index("neighbour mixture")
+    assert 0.3 < mixed.mean() < 0.7
+    ny, nx = run[0].shape
+    for row in np.flatnonzero(~mixed)[:20]:
+        time, cell = divmod(int(pairs.run[row]), ny * nx)
+        n = np.array([run[time].values(f"n({name})").ravel()[cell] for name in osu.species_names])
+        np.testing.assert_allclose(pairs.start[row], n / run[time].values("n_H").ravel()[cell], rtol=1e-5, atol=1e-30)
+        assert pairs.temperature[row] == run[time].values("temperature").ravel()[cell]
+    n, status = ScipyBDF(osu, rtol=1e-7).advance(
+        pairs.start[:4] * pairs.density[:4, None],
+        pairs.dt[:4],
+        pairs.temperature[:4],
+        {"zeta": pairs.conditions[:4, 0]},
+    )
+    assert (status > 0).all()
+    x = n / pairs.density[:4, None]
+    assert np.abs(np.log10(x) - np.log10(pairs.end[:4]))[x > 1e-12].max() < 1e-3
+
+
+def test_runs_of_another_network_are_not_recorded(coupled: Path, tmp_path: Path, robertson: Network) -> None:
+    network, target = tmp_path / "robertson.network", str(tmp_path / "r.h5")
+    network.write_text(robertson.text())
+    refused = CliRunner().invoke(main, ["record", str(coupled), "-o", target, "--network", str(network)])
+    assert refused.exit_code == 1
+    assert "other species" in refused.output
+    nothing = CliRunner().invoke(main, ["record", str(tmp_path), "-o", target])
+    assert nothing.exit_code == 1
+    assert "no snapshots" in nothing.output

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workload import YEAR_S, Workload, cell_errors, workload
 
 from pychemsurrogate import _native
-from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF, conservation_defect
+from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF, conservation_defect, open_network
 from pychemsurrogate.network import Network
 from pychemsurrogate.status import Status
 
@@ -26,17 +26,13 @@ WIDEST = 8  # doubles in the widest vector
 TRUTH = {"rtol": 1e-7, "atol": 1e-21, "max_steps": 100_000}
 
 
-def solver_of(network: Network) -> _native.Solver:
-    tables = network.tables()
-    return _native.Solver({item.name: getattr(tables, item.name) for item in fields(tables)})
-
-
 def advance(integrator: NativeRosenbrock, cells: Workload) -> Result:
     return integrator.advance(cells.n, cells.dt, cells.temperature, cells.conditions)
 
 
 def joined(*parts: Workload) -> Workload:
-    return Workload(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Workload)))
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("n", "dt", "temperature"))
+    return Workload(*columns, {"zeta": np.concatenate([part.zeta for part in parts])})
 
 
 def assert_same_bits(a: NDArray[np.generic], b: NDArray[np.generic]) -> None:
@@ -65,7 +61,7 @@ def weights(osu: Network) -> FloatArray:
 
 
 def test_rhs_is_the_networks(osu: Network, cells: Workload) -> None:
-    solver, tables = solver_of(osu), osu.tables()
+    solver, tables = open_network(osu), osu.tables()
     for i in range(0, len(cells), 20):
         n, T, zeta = cells.n[i], float(cells.temperature[i]), float(cells.zeta[i])
         k = osu.rate_coefficients(T, {"zeta": zeta})
@@ -145,7 +141,7 @@ def test_order_of_rodas4(decay_chain: Network) -> None:
     exact = np.array([np.exp(-k1 * time), b, 1.0 - np.exp(-k1 * time) - b])
     steps, errors = [], []
     for rtol in (1e-5, 1e-6, 1e-7, 1e-8):
-        solver = solver_of(decay_chain)
+        solver = open_network(decay_chain)
         solver.set_option("rtol", str(rtol))
         solver.set_option("atol", str(1e-5 * rtol))
         n, status = np.array([[1.0, 0.0, 0.0]]), np.zeros(1, np.int8)
@@ -223,7 +219,7 @@ def test_invariance_strides(
     osu: Network, cells: Workload, together: Result, view: Callable[[FloatArray], FloatArray]
 ) -> None:
     n, status = view(cells.n.copy()), np.zeros(len(cells), np.int8)
-    solver_of(osu).step(n, cells.dt, cells.temperature, cells.zeta[:, None], status)
+    open_network(osu).step(n, cells.dt, cells.temperature, cells.zeta[:, None], status)
     assert_same_bits(np.ascontiguousarray(n), together[0])
 
 
@@ -401,7 +397,7 @@ def test_masked_cells(osu: Network, cells: Workload, together: Result) -> None:
     n[masked[::2], 3] = np.nan  # nobody looks
     before, status = n.copy(), np.full(50, 99, np.int8)
     part = cells[:50]
-    report = solver_of(osu).step(n, part.dt, part.temperature, part.zeta[:, None], status, mask)
+    report = open_network(osu).step(n, part.dt, part.temperature, part.zeta[:, None], status, mask)
     others = np.flatnonzero(mask)
     assert set(status[masked]) == {Status.MASKED}
     assert set(status[others]) == {Status.EXACT_REQUESTED}
@@ -413,7 +409,7 @@ def test_masked_cells(osu: Network, cells: Workload, together: Result) -> None:
 def test_report_counts(osu: Network, cells: Workload) -> None:
     n, status = cells.n[:6].copy(), np.zeros(6, np.int8)
     dt = np.array([1e9, 0.0, 1e9, -1.0, 1e9, 1e9])
-    report = solver_of(osu).step(n, dt, np.array([30.0]), np.array([[1e-16]]), status)
+    report = open_network(osu).step(n, dt, np.array([30.0]), np.array([[1e-16]]), status)
     assert {key: report[key] for key in ("cells", "exact", "unchanged", "failed", "surrogate", "second_try")} == {
         "cells": 6,
         "exact": 4,
@@ -429,7 +425,7 @@ def test_report_counts(osu: Network, cells: Workload) -> None:
 
 def test_workspace_is_small(osu: Network) -> None:
     """Memory per thread: at least the factors of one cell, at most 1 MB."""
-    solver = solver_of(osu)
+    solver = open_network(osu)
     narrow = solver.workspace_bytes
     solver.set_option("kernels", "tables")
     assert 8 * 2 * osu.n_species**2 < narrow <= solver.workspace_bytes <= 1e6
@@ -461,12 +457,12 @@ def test_empty_batch(osu: Network) -> None:
 )
 def test_wrong_option(osu: Network, key: str, value: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        solver_of(osu).set_option(key, value)
+        open_network(osu).set_option(key, value)
 
 
 def test_repair_electrons_needs_electrons(decay_chain: Network) -> None:
     with pytest.raises(ValueError, match="needs a species e-"):
-        solver_of(decay_chain).set_option("repair", "electrons")
+        open_network(decay_chain).set_option("repair", "electrons")
 
 
 def test_options_may_be_numpy_numbers(osu: Network, cells: Workload, together: Result) -> None:
@@ -475,7 +471,7 @@ def test_options_may_be_numpy_numbers(osu: Network, cells: Workload, together: R
 
 
 def test_wrong_arrays(osu: Network, cells: Workload) -> None:
-    solver, part = solver_of(osu), cells[:4]
+    solver, part = open_network(osu), cells[:4]
     given = {
         "n": part.n.copy(),
         "dt": part.dt,

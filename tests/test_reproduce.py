@@ -14,6 +14,7 @@ from conftest import Published
 from pychemsurrogate.cli import main
 from pychemsurrogate.network import Network
 from pychemsurrogate.solver import Solver
+from pychemsurrogate.status import Status
 
 torch = pytest.importorskip("torch")
 
@@ -26,6 +27,7 @@ from pychemsurrogate.training.seed import data as seed_data  # noqa: E402
 from pychemsurrogate.training.seed.fit import fit  # noqa: E402
 from pychemsurrogate.training.seed.kind import SeedRecipe  # noqa: E402
 
+ZETA = seed_data.ZETA
 FIGURES = {"trajectories", "latent", "error_size", "error_time", "error_species", "error_plane", "loss"}
 
 
@@ -99,6 +101,21 @@ def test_models_are_served_by_the_solver(done: Path, osu: Network) -> None:
     assert report.ok
     np.testing.assert_array_equal(served[:, 0], states)  # dt = 0 is the identity
     np.testing.assert_allclose(np.log10(served[:, 1:]), predict(model, states)[:, 1:], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["seed-linear", "seed-neural-ode"])
+def test_shipped_models_answer_for_fresh_trajectories(name: str, tmp_path: Path) -> None:
+    """To the error that their files state, on trajectories of another seed, and through their gate."""
+    data = seed_data.make("published", tmp_path / "fresh.h5", trajectories=20, seed=99)
+    solver = Solver.load(name)
+    states, times = 10.0 ** data.log10_n[:, 0], seed_data.TIMES - seed_data.TIMES[0]
+    raw, _ = solver.trajectory(states, times, seed_data.TEMPERATURE, mode="surrogate", conserve=False, zeta=ZETA)
+    stated = solver.model.meta["accuracy"]["held_out_rmse_normalised"]
+    assert 0.5 * stated < measure(data.log10_n, np.log10(raw)).rmse < 2.0 * stated
+    inside = (data.initial[:, [solver.index("C"), solver.index("C+")]] > 0.015).all(axis=1)  # not at the box's edge
+    _, report = solver.trajectory(states[inside], times, seed_data.TEMPERATURE, zeta=ZETA)
+    assert (report.status[:, 1:] == Status.SURROGATE).all()
+    assert solver.model.meta["provenance"]["command"].startswith("pychemsurrogate reproduce")
 
 
 def test_figures(done: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,16 +55,20 @@ def cells(osu: Network) -> Cells:
 
 @pytest.fixture(scope="module")
 def paths(osu: Network, typical: NDArray[np.float64], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model file of each kind, and one with the other activation and output."""
+    """A model file of each kind, one with the other activation and output, and two in double precision."""
     folder = tmp_path_factory.mktemp("models")
     made = {kind: seed_model(osu, typical, kind) for kind in KINDS}
     made["silu"] = seed_model(osu, typical, "encoded", "silu", "linear")
+    made |= {"silu double": copy.deepcopy(made["silu"]), "neural_ode double": copy.deepcopy(made["neural_ode"])}
+    for name in DOUBLE:
+        made[name].arrays["surrogate/precision"] = text("double")
     for name, model in made.items():
         model.write(folder / f"{name}.pcs")
     return {name: folder / f"{name}.pcs" for name in made}
 
 
-NAMES = (*KINDS, "silu")
+DOUBLE = ("silu double", "neural_ode double")
+NAMES = (*KINDS, "silu", *DOUBLE)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,12 +91,13 @@ def test_native_and_torch_agree_after_every_verb(name: str, paths: dict[str, Pat
         moved, multiplier = surrogate.conserve(decoded.guess, x)
         assert surrogate.predict_error(z, decoded, multiplier, None) is None
     assert "score" not in trace
-    latent = z.shape[1]
+    latent, precision = z.shape[1], 1e-8 if name in DOUBLE else 1.0
     for verb, expected in {"features": scaled.features, "latent0": encoded[:, :latent], "latent": z}.items():
-        assert np.abs(trace[verb] - expected.numpy()).max() <= 3e-6 * float(expected.abs().max()), verb
+        assert np.abs(trace[verb] - expected.numpy()).max() <= precision * 3e-6 * float(expected.abs().max()), verb
     for verb, expected in {"guess": decoded.guess, "conserved": moved}.items():
-        assert np.abs(np.log10(trace[verb] / expected.numpy())).max() <= 1e-5, verb
-    assert np.abs(trace["lambda"] - multiplier.numpy()).max() <= 1e-5 * max(1.0, float(multiplier.abs().max()))
+        assert np.abs(np.log10(trace[verb] / expected.numpy())).max() <= max(precision * 1e-5, 1e-11), verb
+    difference = np.abs(trace["lambda"] - multiplier.numpy()).max()
+    assert difference <= precision * 1e-5 * max(1.0, float(multiplier.abs().max()))
     assert np.ptp(z.numpy(), axis=0).min() > 0.01  # it was no test of constants
 
 
@@ -115,6 +121,48 @@ def test_engines_give_the_same_step_and_trajectory(name: str, mode: str, paths: 
         assert np.abs(np.log10(ours[seen] / theirs[seen])).max() <= 1e-5
         assert report.refused_box == torch_report.refused_box
         assert report.cells == torch_report.cells == report.status.size
+
+
+@pytest.mark.parametrize(
+    ("kind", "single_dex"),
+    # A widened layer (best_five) that few rows have decided has large weights.
+    [("linear", 2e-4), ("polynomial", 2e-4), ("neural_ode", 2e-4), ("best_five", 1e-2)],
+)
+def test_trained_models_are_the_same_in_both_languages(kind: str, single_dex: float, seeds_folder: Path) -> None:
+    """Training makes the nets steep, which magnifies round-off; in double precision none is left."""
+    torch = pytest.importorskip("torch")
+    from pychemsurrogate.training.seed import data as seed_data
+    from pychemsurrogate.training.seed.fit import fit
+    from pychemsurrogate.training.seed.kind import SeedRecipe
+    from pychemsurrogate.training.seed.pack import pack
+
+    data = seed_data.make("published", seeds_folder / "data.h5", trajectories=40)
+    recipe = SeedRecipe(kind, budget=150 / SeedRecipe(kind).resolved.epochs)
+    fitted = fit(recipe, data, seeds_folder)
+    single, double = pack(recipe, fitted, data), seeds_folder / f"{kind}-double.pcs"
+    single.write(seeds_folder / f"{kind}.pcs")
+    single.arrays["surrogate/precision"] = text("double")
+    single.write(double)
+    n, times = 10.0 ** data.held_out[:, 0], seed_data.TIMES[1:] - seed_data.TIMES[0]
+
+    def served(path: Path, engine: str) -> NDArray[np.float64]:
+        solver = Solver.load(path, mode="surrogate", engine=engine)
+        answers = [solver.trajectory(n, times, TEMPERATURE, conserve=c, zeta=ZETA)[0] for c in (True, False)]
+        answers.append(solver.step(n, times[60], TEMPERATURE, zeta=ZETA)[0])
+        return np.concatenate([np.log10(answer).reshape(-1) for answer in answers])
+
+    reference = served(double, "torch")
+    truth = np.tile(data.held_out[:, 1:].reshape(-1), 2)
+    assert np.sqrt(np.mean((reference[: truth.size] - truth) ** 2)) < 1.0  # it has learned something
+    assert np.abs(served(double, "native") - reference).max() <= 1e-10
+    for engine in ("native", "torch"):
+        assert 1e-8 < np.abs(served(seeds_folder / f"{kind}.pcs", engine) - reference).max() <= single_dex
+    assert next(fitted.model.parameters()).dtype == torch.float32
+
+
+@pytest.fixture(scope="module")
+def seeds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("seeds")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -331,6 +379,7 @@ def test_a_model_that_contradicts_itself_is_refused(
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
+        ({"surrogate/precision": text("half")}, "must be single or double"),
         ({"gate/threshold": np.float64(-1.0)}, "no error head"),
         ({"surrogate/head_w0": np.zeros((1, 3), np.float32)}, "no error head"),
         ({"gate/box_names": text("T\ntheta")}, "differ in length"),

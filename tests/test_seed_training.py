@@ -34,7 +34,7 @@ from pychemsurrogate.solver import Solver  # noqa: E402
 from pychemsurrogate.surrogates.dynamics.neural_ode import NeuralODE  # noqa: E402
 from pychemsurrogate.surrogates.latent import LatentModel  # noqa: E402
 from pychemsurrogate.surrogates.mlp import mlp  # noqa: E402
-from pychemsurrogate.training.fit import CheckpointError  # noqa: E402
+from pychemsurrogate.training.minimise import CheckpointError  # noqa: E402
 from pychemsurrogate.training.seed import fit as seed_fit  # noqa: E402
 from pychemsurrogate.training.seed import losses  # noqa: E402
 from pychemsurrogate.training.seed.fit import LOSS_NAMES, SeedFit, enough_steps, fit, new_model, rmse, widen  # noqa: E402

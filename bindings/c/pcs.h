@@ -87,12 +87,12 @@ PCS_API const char* pcs_conserved_name(const pcs_solver* solver, int quantity);
 PCS_API int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value);
 
 /* Advance every cell by its dt, in place. A failed cell keeps its input bit for bit.
- *   dt_s           [s]      dt_stride 0: one dt for all
- *   n_cm3          [cm^-3]  n_cm3[cell * cell_stride + species * species_stride]
- *   temperature_K  [K]      in (in/out once networks have thermal terms)
- *   conditions              conditions[cell * cond_cell_stride + condition * cond_stride]; NULL only if the network has
- * none mask                    NULL, or 0: leave this cell alone status                  NULL, or one code per cell
- * (pcs_status.h) */
+ * - dt_s [s]: dt_s[cell * dt_stride]
+ * - n_cm3 [cm^-3]: n_cm3[cell * cell_stride + species * species_stride]
+ * - temperature_K [K]: temperature_K[cell * temperature_stride]; in (in/out once networks have thermal terms)
+ * - conditions: conditions[cell * cond_cell_stride + condition * cond_stride]; NULL only if the network has none
+ * - mask: NULL, or one value per cell; 0: leave this cell alone
+ * - status: NULL, or one code per cell (pcs_status.h) */
 PCS_API int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
                      int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                      const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
@@ -108,11 +108,13 @@ PCS_API int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double toleranc
                             int64_t cond_stride, const int8_t* mask, int8_t* status);
 
 /* The state of every cell at each of n_times elapsed times, counted from the given state, which stays as it is.
- *   times_s  [s]      ascending, from 0 to 1e20, the same for all cells
- *   out_cm3  [cm^-3]  (cells, times, species), contiguous; must not overlap n_cm3. A pair that fails gets the given
- * state conserve          0: mode surrogate leaves out the projection on elements and charge; else 1 mask, status NULL,
- * or one value per (cell, time) The surrogate encodes a cell once; the exact integrator goes from time to time.
- * pcs_report counts (cell, time) pairs. The other arguments are those of pcs_step. */
+ * - times_s [s]: ascending, from 0 to 1e20, the same for all cells
+ * - out_cm3 [cm^-3]: (cells, times, species), contiguous, apart from n_cm3; a pair that fails gets the given state
+ * - conserve: 0: mode surrogate leaves out the projection on elements and charge; else 1
+ * - mask, status: NULL, or one value per (cell, time)
+ *
+ * The surrogate encodes a cell once; the exact integrator goes from time to time. pcs_report counts (cell, time) pairs.
+ * The other arguments are those of pcs_step. */
 PCS_API int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
                            int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                            const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,

@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "pcs/error.hpp"
@@ -58,7 +59,10 @@ void emit_pointers(Text& out, const char* type, const char* array, int size) {
               base * reach + reach / 2, array, base);
 }
 
-Text local(const char* name, int index) { return Text(name) + std::to_string(index); }
+Text local(const char* name, int index) {
+    Text text(name);  // g++ 12 warns of overlapping copies where it inlines operator+
+    return text += std::to_string(index);
+}
 
 // x[a] * x[b] * ...: what a reaction's rate coefficient is multiplied with.
 Text reactants(const PlanView& plan, int rate, int bodies) {
@@ -128,6 +132,52 @@ void emit_rhs(Text& out, const PlanView& plan, const char* name, bool only_losse
         }
     }
     for (int i = 0; i < plan.n_species; ++i) print(out, "        out[%d] = d%d;\n", i, i);
+    print(out, "    }\n");
+}
+
+// What a reaction's rate coefficient is multiplied with once `species`, one of its reactants, is divided out.
+Text reactants_beside(const PlanView& plan, int rate, int bodies, int species) {
+    Text product;
+    bool divided = false;
+    for (int b = 0; b < bodies; ++b) {
+        const int reactant = plan.reactants[3 * rate + b];
+        if (reactant == species && !std::exchange(divided, true)) continue;
+        product += " * " + at("x", reactant);
+    }
+    return product;
+}
+
+void emit_gain_and_frequency(Text& out, const PlanView& plan) {
+    const auto net = net_of(plan);
+    print(out,
+          "    static void gain_and_frequency(const Vec* k, const Vec* x, Vec* gain, Vec* frequency, int stride) {\n");
+    emit_pointers(out, "const Vec", "k", plan.n_rates);
+    for (int i = 0; i < plan.n_species; ++i) print(out, "        Vec g%d = {}, f%d = {};\n", i, i);
+    for (int g = 0; g < plan.n_groups; ++g) {
+        const Group& group = plan.groups[g];
+        for (const auto& [key, rates] : branches_of(plan, group)) {
+            print(out, "        {\n            const Vec p = %s;\n", reactants(plan, rates[0], group.bodies).c_str());
+            std::map<std::pair<int, int>, Text> lost;  // (species, count) -> sum of coefficients
+            for (int rate : rates) {
+                if (net[rate].empty()) continue;
+                const Text k = near("k", rate);
+                print(out, "            const Vec v%d = %s * p;\n           ", rate, k.c_str());
+                for (const auto& [species, count] : net[rate]) {
+                    if (count > 0) print(out, "%s", add(local("g", species), local("v", rate), count).c_str());
+                    if (count < 0) lost[{species, count}] += (lost[{species, count}].empty() ? "" : " + ") + k;
+                }
+                print(out, " (void)v%d;\n", rate);
+            }
+            for (const auto& [item, sum] : lost) {
+                const Text beside = reactants_beside(plan, rates[0], group.bodies, item.first);
+                print(out, "           %s\n",
+                      add(local("f", item.first), "(" + sum + ")" + beside, -item.second).c_str());
+            }
+            print(out, "        }\n");
+        }
+    }
+    for (int i = 0; i < plan.n_species; ++i)
+        print(out, "        gain[%d * stride] = g%d;\n        frequency[%d * stride] = f%d;\n", i, i, i, i);
     print(out, "    }\n");
 }
 
@@ -218,6 +268,7 @@ std::string generate_code(const PlanView& plan) {
           static_cast<unsigned long long>(plan.fingerprint));
     emit_rhs(out, plan, "rhs", false);
     emit_rhs(out, plan, "loss", true);
+    emit_gain_and_frequency(out, plan);
     emit_factorise(out, plan);
     emit_solve(out, plan);
     print(out, "};\n");

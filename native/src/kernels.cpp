@@ -15,6 +15,10 @@ namespace pcs::PCS_ISA {
 #include "pcs_generated/network.inc"
 #endif
 
+// Straight-line code for the integrator runs faster at half of AVX-512's width (dispatch.cpp): at full width there is
+// none.
+constexpr bool code_integrates = W < 8;
+
 static bool has_code([[maybe_unused]] const PlanView& plan) {
 #ifdef PCS_GENERATED
     return Generated<NetworkCode>::serves(plan);
@@ -28,26 +32,29 @@ static size_t integrator_bytes(const PlanView& plan) { return layout(plan, nullp
 static void integrate(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
                       const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
 #ifdef PCS_GENERATED
-    if (has_code(plan) && !settings.tables_only)
-        return Integrator<Generated<NetworkCode>>(plan, cells, queue, settings, statistics, workspace).run();
+    if constexpr (code_integrates)
+        if (has_code(plan) && !settings.tables_only)
+            return Integrator<Generated<NetworkCode>>(plan, cells, queue, settings, statistics, workspace).run();
 #endif
     Integrator<Tables>(plan, cells, queue, settings, statistics, workspace).run();
 }
 
 // Calls work.template operator()<Map>() with the map that the surrogate is.
 template <class Work>
-static void with_map(const SurrogateView& net, const Work& work) {
-    if (net.kind == MapKind::multi_clock)
-        work.template operator()<MultiClockMap>();
-    else
-        work.template operator()<LatentMap>();
+static void with_map(const PlanView& plan, const SurrogateView& net, bool tables_only, const Work& work) {
+    if (net.kind == MapKind::latent && net.latent_map.precise) return work.template operator()<LatentMap<double>>();
+    if (net.kind == MapKind::latent) return work.template operator()<LatentMap<float>>();
+#ifdef PCS_GENERATED
+    if (has_code(plan) && !tables_only) return work.template operator()<MultiClockMap<Generated<NetworkCode>>>();
+#endif
+    work.template operator()<MultiClockMap<Tables>>();
 }
 
 static void advance(const PlanView& plan, const SurrogateView& net, const CellArrays& cells, const CellQueue& queue,
                     const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
                     void* workspace) {
     Memory memory(workspace);
-    with_map(net,
+    with_map(plan, net, settings.tables_only,
              [&]<class Map>() { LearnedStep<Map>(plan, net, cells, settings, statistics, trace, memory).run(queue); });
 }
 
@@ -55,7 +62,7 @@ static void follow(const PlanView& plan, const SurrogateView& net, const CellArr
                    const TrajectoryArrays& trajectory, const CellQueue& queue, const SurrogateSettings& settings,
                    SurrogateStatistics& statistics, void* workspace) {
     Memory memory(workspace);
-    with_map(net, [&]<class Map>() {
+    with_map(plan, net, settings.tables_only, [&]<class Map>() {
         LearnedTrajectory<Map>(plan, net, cells, trajectory, settings, statistics, memory).run(queue);
     });
 }
@@ -72,14 +79,14 @@ static void finish(const PlanView& plan, const FinishArrays& cells, [[maybe_unus
 static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
     SurrogateStatistics none{};
-    with_map(net, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, settings, none, nullptr, counted); });
+    with_map(plan, net, true, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, settings, none, nullptr, counted); });
     return counted.bytes();
 }
 
 static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
     SurrogateStatistics none{};
-    with_map(net, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, settings, none, counted); });
+    with_map(plan, net, true, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, settings, none, counted); });
     return counted.bytes();
 }
 
@@ -90,7 +97,7 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
     double n_H = 0;
     for (int i = 0; i < plan.n_species; ++i) n_H += plan.scale_weights[i] * n_cm3[plan.order[i]];
     const RateInput cell{0, temperature_K, n_H, conditions};
-    rate_coefficients(plan, &cell, 1, w.k);
+    rate_coefficients(plan, &cell, 1, w.k, w.rate);
     for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k[r][0]);
     for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]] / n_H);
     rhs(plan, w.k, w.x, w.rate, w.f);

@@ -2,10 +2,12 @@
 #include "pcs/plan.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 namespace pcs {
 
@@ -141,7 +143,9 @@ Plan::Plan(const NetworkTables& tables) {
     n_conserved_ = tables.n_conserved();
     n_conditions_ = tables.n_conditions();
     order_species(tables);
+    gather_composition(tables);
     group_reactions(tables);
+    gather_shapes(tables);
     gather_rhs(tables);
     gather_jacobian();
     gather_tiles();
@@ -211,17 +215,42 @@ void Plan::order_species(const NetworkTables& tables) {
         row_begin_.push_back(static_cast<std::int32_t>(column_.size()));
     }
 
-    composition_.resize(static_cast<std::size_t>(n_conserved_) * S);
-    for (int q = 0; q < n_conserved_; ++q)
+    for (int i = 0; i < S; ++i) scale_weights_.push_back(tables.scale_weights[order_[i]]);
+}
+
+void Plan::gather_composition(const NetworkTables& tables) {
+    const int S = n_species_, Q = n_conserved_;
+    composition_.resize(static_cast<std::size_t>(Q) * S);
+    for (int q = 0; q < Q; ++q)
         for (int i = 0; i < S; ++i) composition_[q * S + i] = tables.composition[q * S + order_[i]];
-    for (int i = 0; i < S; ++i) {
-        scale_weights_.push_back(tables.scale_weights[order_[i]]);
-        for (int q = 0; q < n_conserved_; ++q)
-            if (const double count = composition_[q * S + i]; count != 0) {
-                holds_.entry.push_back(q);
-                holds_count_.push_back(count);
+    const auto count = [&](int q, int i) { return composition_[q * S + i]; };
+    for (int q = 0; q < Q; ++q) {
+        most_held_.push_back(0);
+        for (int i = 0; i < S; ++i)
+            if (count(q, i) != 0) {
+                held_.entry.push_back(i);
+                held_count_.push_back(count(q, i));
+                most_held_[q] = std::max(most_held_[q], std::abs(count(q, i)));
             }
-        holds_.close();
+        held_.close();
+        for (int p = 0; p < q; ++p) {
+            for (int i = 0; i < S; ++i)
+                if (const double product = count(q, i) * count(p, i); product != 0) {
+                    both_.entry.push_back(i);
+                    both_count_.push_back(product);
+                }
+            both_.close();
+        }
+    }
+    std::map<std::pair<int, double>, std::int32_t> numbers;
+    for (int i = 0; i < S; ++i) {
+        for (int q = 0; q < Q; ++q) {
+            if (count(q, i) == 0) continue;
+            const auto [item, is_new] = numbers.try_emplace({q, count(q, i)}, static_cast<std::int32_t>(count_.size()));
+            if (is_new) count_of_.push_back(q), count_.push_back(count(q, i));
+            counts_.entry.push_back(item->second);
+        }
+        counts_.close();
     }
 }
 
@@ -243,17 +272,14 @@ void Plan::group_reactions(const NetworkTables& tables) {
                            static_cast<Law>(law) == Law::grain ? 1 : bodies - 1,
                            {condition[0], condition[1]},
                            begin,
-                           static_cast<std::int32_t>(reaction_of_.size())});
+                           static_cast<std::int32_t>(reaction_of_.size()),
+                           0,
+                           0});
         while (reaction_of_.size() % lane_padding) reaction_of_.push_back(-1);
     }
     n_rates_ = static_cast<int>(reaction_of_.size());
-    parameters_.assign(static_cast<std::size_t>(n_parameters) * n_rates_, 0);
-    for (int k = 0, last = 0; k < n_rates_; ++k) {
+    for (int k = 0; k < n_rates_; ++k) {
         const int r = reaction_of_[k];
-        if (r >= 0) last = r;
-        // Padding has the parameters of the reaction before it, so that nothing overflows there, but the first is 0.
-        for (int p = r < 0 ? 1 : 0; p < n_parameters; ++p)
-            parameters_[static_cast<std::size_t>(p) * n_rates_ + k] = tables.parameters[last * n_parameters + p];
         std::int32_t slot[max_reactants] = {0, 0, 0};
         int count = 0;
         if (r >= 0)
@@ -261,6 +287,30 @@ void Plan::group_reactions(const NetworkTables& tables) {
                 if (int s = tables.reactants[r * max_reactants + k]; s >= 0) slot[count++] = position_[s];
         reactants_.insert(reactants_.end(), slot, slot + max_reactants);
     }
+}
+
+// The parameters but the first, each set once in a group, in the order of the reactions.
+void Plan::gather_shapes(const NetworkTables& tables) {
+    using Shape = std::array<double, n_parameters>;
+    std::vector<Shape> shapes;
+    strength_.assign(n_rates_, 0);
+    for (Group& group : groups_) {
+        std::map<Shape, std::int32_t> numbers;
+        group.shape_begin = static_cast<std::int32_t>(shapes.size());
+        for (int k = group.begin; k < group.end; ++k) {
+            Shape shape;
+            std::copy_n(&tables.parameters[reaction_of_[k] * n_parameters], n_parameters, shape.begin());
+            strength_[k] = std::exchange(shape[0], 1.0);
+            const auto [item, is_new] = numbers.try_emplace(shape, static_cast<std::int32_t>(shapes.size()));
+            if (is_new) shapes.push_back(shape);
+            shape_.push_back(item->second);
+        }
+        group.shape_end = static_cast<std::int32_t>(shapes.size());
+        shape_.resize((shape_.size() + lane_padding - 1) / lane_padding * lane_padding, shape_.back());
+        shapes.resize((shapes.size() + lane_padding - 1) / lane_padding * lane_padding, shapes.back());
+    }
+    for (int p = 0; p < n_parameters; ++p)
+        for (const Shape& shape : shapes) parameters_.push_back(shape[p]);
 }
 
 void Plan::gather_rhs(const NetworkTables& tables) {
@@ -442,12 +492,24 @@ void Plan::publish() {
     v.n_rates = n_rates_;
     v.order = order_.data();
     v.composition = composition_.data();
-    v.holds_begin = holds_.begin.data();
-    v.holds = holds_.entry.data();
-    v.holds_count = holds_count_.data();
+    v.held_begin = held_.begin.data();
+    v.held = held_.entry.data();
+    v.held_count = held_count_.data();
+    v.most_held = most_held_.data();
+    v.both_begin = both_.begin.data();
+    v.both = both_.entry.data();
+    v.both_count = both_count_.data();
+    v.n_counts = static_cast<std::int32_t>(count_.size());
+    v.counts_begin = counts_.begin.data();
+    v.counts = counts_.entry.data();
+    v.count_of = count_of_.data();
+    v.count = count_.data();
     v.scale_weights = scale_weights_.data();
     v.groups = groups_.data();
+    v.n_shapes = static_cast<std::int32_t>(parameters_.size() / n_parameters);
     v.parameters = parameters_.data();
+    v.strength = strength_.data();
+    v.shape = shape_.data();
     v.reactants = reactants_.data();
     v.gain_begin = gain_.begin.data();
     v.gain = gain_.entry.data();

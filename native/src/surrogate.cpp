@@ -93,6 +93,7 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     v.clock_theta = clock_theta_.data();
     v.clock_theta0 = positive(file, "surrogate/clock_theta0");
     v.x_floor = positive(file, "surrogate/x_floor");
+    if (v.x_floor < 1e-30) refuse(file, "surrogate/x_floor must be 1e-30 at least (logarithms in single precision)");
     v.x_trace = positive(file, "surrogate/x_trace");
     v.n_head_inputs = view_.latent + 2 * S + Q + (view_.finish.steps > 0 ? S + 1 : 0);
     view_.n_features = 3 * S + 1 + C;
@@ -130,6 +131,7 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
     const Activation hidden =
         choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
     const Activation last = choice(file, "surrogate/output", {"linear", "tanh"}) ? Activation::tanh : Activation::none;
+    v.precise = file.has("surrogate/precision") ? choice(file, "surrogate/precision", {"single", "double"}) : 0;
     v.encoder = load_mlp(file, "surrogate/encode", hidden, last);
     v.decoder = load_mlp(file, "surrogate/decode", hidden, last);
     v.dynamics = static_cast<Dynamics>(choice(file, "surrogate/dynamics", {"polynomial", "neural_ode"}));

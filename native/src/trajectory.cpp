@@ -134,7 +134,7 @@ void Solver::integrate_through(const CellArrays& given, const TrajectoryArrays& 
         const Report made = run(leg, false, true);
         report.steps += made.steps;
         report.rejected_steps += made.rejected_steps;
-        report.seconds_exact += made.seconds;
+        report.seconds_exact += made.seconds_exact;
         report.defect_max = std::max(report.defect_max, made.defect_max);
         for (std::int64_t cell = 0; cell < cells; ++cell) {
             if (!mine.moving[cell]) continue;

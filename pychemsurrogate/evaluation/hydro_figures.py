@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pychemsurrogate.evaluation.figures import STYLE, save
 from pychemsurrogate.evaluation.hydro import ABUNDANCE_FLOOR, FieldsError, Snapshot, dex_error
 from pychemsurrogate.network.species import species_from_formula
 from pychemsurrogate.status import Status
@@ -23,21 +24,7 @@ DECADES_SHOWN: Final = 5
 """An abundance map reaches this many powers of ten below its largest value."""
 KM_CM: Final = 1e5
 
-_STYLE: Final[dict[Any, Any]] = {
-    "font.size": 9,
-    "font.family": "serif",
-    "mathtext.fontset": "dejavuserif",
-    "axes.titlesize": 9,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "xtick.top": True,
-    "ytick.right": True,
-    "image.origin": "lower",
-    "image.interpolation": "nearest",
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
-    "savefig.bbox": "tight",
-}
+_STYLE: Final = STYLE | {"image.origin": "lower", "image.interpolation": "nearest"}
 _DENSITY: Final = r"$n_\mathrm{H}$ [cm$^{-3}$]"
 _PATHS: Final = (  # label, colour, status codes
     ("surrogate", "#4477aa", (Status.SURROGATE,)),
@@ -77,15 +64,11 @@ def draw_run(run: Sequence[Snapshot], reference: Sequence[Snapshot] | None, fold
             figures["errors"] = _errors(run[-1], reference[-1])
             if two_dimensional and "status" in run[-1].fields:
                 figures["paths"] = _paths(run)
-        paths = []
-        for name, figure in figures.items():
-            paths.append(folder / f"{name}.png")
-            figure.savefig(paths[-1])
-    return paths
+        return save(figures, folder)
 
 
 def _latex(species: str) -> str:
-    return rf"$x(\mathrm{{{species_from_formula(species).latex}}})$"
+    return rf"$x({species_from_formula(species).latex})$"
 
 
 def _map(axes: Any, snapshot: Snapshot, values: NDArray[np.float64], label: str, norm: Normalize, cmap: str) -> None:
@@ -271,7 +254,7 @@ def _errors(snapshot: Snapshot, reference: Snapshot) -> Figure:
     panel.set(
         xlabel=rf"$|\Delta\log_{{10}} x|$ [dex], cells with $x$ > {ABUNDANCE_FLOOR:.0e} in the exact run",
         ylabel="share of cells above",
-        xlim=(1e-4, 1.0),
+        xlim=(1e-3, max(1.0, panel.get_xlim()[1])),
     )
     panel.legend(frameon=False)
     figure.suptitle(f"mode {snapshot.mode} against mode {reference.mode} at $t$ = {snapshot.time_kyr:.0f} kyr")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from pychemsurrogate.evaluation.figures import STYLE, save
 from pychemsurrogate.evaluation.seed_baselines import PUBLISHED
 from pychemsurrogate.evaluation.seed_metrics import (
     DEX_PER_UNIT,
@@ -33,23 +34,12 @@ YEAR_S: Final = 3.1536e7
 _COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-_STYLE: Final[dict[Any, Any]] = {
-    "font.size": 9,
-    "font.family": "serif",
-    "mathtext.fontset": "dejavuserif",
-    "axes.titlesize": 9,
+_STYLE: Final = STYLE | {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.5,
     "axes.axisbelow": True,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "xtick.top": True,
-    "ytick.right": True,
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
-    "savefig.bbox": "tight",
 }
 _COMPONENTS: Final = 5
 """Of the latent space, drawn at most."""
@@ -113,15 +103,11 @@ def draw_figures(
             "error_plane": _error_plane(initial, truth, everything),
             "loss": _loss([*references, *models]),
         }
-        paths = []
-        for name, figure in figures.items():
-            paths.append(folder / f"{name}.png")
-            figure.savefig(paths[-1])
-    return paths
+        return save(figures, folder)
 
 
 def _latex(species: str) -> str:
-    return rf"$\mathrm{{{species_from_formula(species).latex}}}$"
+    return f"${species_from_formula(species).latex}$"
 
 
 def _median_trajectory(initial: FloatArray) -> int:

@@ -54,7 +54,7 @@ def table_rows(
     """
     yield from map(quoted_row, PUBLISHED)
     yield from _interpolation_rows(plan, network, data, interpolants)
-    yield from _learned_rows(plan, network, data, fits, models)
+    yield from _learned_rows(plan, data, fits, models)
     yield from _exact_rows(plan, network, data[plan.seeds[0]])
 
 
@@ -102,16 +102,16 @@ def _interpolation_rows(
             return np.asarray(10.0 ** interpolant(carbon_of(network, n)))
 
         row = row_of("interpolation", name, metrics, made[0].parameters)
-        yield replace(row, python=_times(plan, network, make))
+        yield replace(row, python=_times(plan, data[plan.seeds[0]].initial, make))
 
 
 def _learned_rows(
     plan: Plan,
-    network: Network,
     data: Mapping[int, SeedData],
     fits: Mapping[str, SeedFit],
     models: Mapping[str, Path],
 ) -> Iterator[Row]:
+    first_rows = 10.0 ** data[plan.seeds[0]].log10_n[:, 0]  # what the models start from
     for name, recipe in plan.models.items():
         made = [fits[replace(recipe, seed=seed).label].model for seed in plan.seeds]
         metrics = [errors_of(model, data[seed]) for model, seed in zip(made, plan.seeds, strict=True)]
@@ -119,15 +119,14 @@ def _learned_rows(
         solver = Solver.load(models[name], mode="surrogate", threads=1)
         yield replace(
             row_of("learned", name, metrics, parameters),
-            python=_times(plan, network, partial(_densities, made[0])),
+            python=_times(plan, first_rows, partial(_densities, made[0])),
             # As the paper times it: what the nets say, not brought back to the elements and the charge.
-            native=_times(plan, network, partial(_by_solver, solver, TIMES - TIMES[0], conserve=False)),
+            native=_times(plan, first_rows, partial(_by_solver, solver, TIMES - TIMES[0], conserve=False)),
         )
 
 
 def _densities(model: LatentModel, n: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):  # a fit of a few epochs may say more than a double holds: inf
-        return np.asarray(10.0 ** predict(model, n))
+    return np.asarray(10.0 ** predict(model, n))
 
 
 def errors_of(model: LatentModel, data: SeedData) -> SeedMetrics:
@@ -160,7 +159,7 @@ def _exact_rows(plan: Plan, network: Network, data: SeedData) -> Iterator[Row]:
         solver = Solver.load(seed_data.NETWORK, mode="exact", rtol=rtol, atol=NATIVE_ATOL, threads=1)
         solve_all = partial(_by_solver, solver, ELAPSED)
         row = row_of("exact", f"native Rodas4, rtol {rtol:g}", [measure(truth, np.log10(solve_all(initial)))])
-        yield replace(row, native=_times(plan, network, solve_all))
+        yield replace(row, native=_times(plan, data.initial, solve_all))
 
 
 def _by_solver(solver: Solver, times_s: FloatArray, n: FloatArray, conserve: bool = True) -> FloatArray:
@@ -171,11 +170,9 @@ def _by_solver(solver: Solver, times_s: FloatArray, n: FloatArray, conserve: boo
     return np.asarray(made)
 
 
-def _times(plan: Plan, network: Network, make: Callable[[FloatArray], object]) -> dict[int, float]:
-    """Seconds a trajectory, by batch, of what makes them from initial states (B, S): for all methods the same."""
+def _times(plan: Plan, states: FloatArray, make: Callable[[FloatArray], object]) -> dict[int, float]:
+    """Seconds a trajectory, by batch, of what makes them from states (B, S): `states` (N, S), repeated as needed."""
     return {
-        batch: seconds_per_trajectory(
-            partial(make, seed_data.initial_states(network, plan.convention, batch, seed=0)), batch
-        )
+        batch: seconds_per_trajectory(partial(make, np.resize(states, (batch, states.shape[1]))), batch)
         for batch in plan.batches
     }

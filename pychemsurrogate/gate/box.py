@@ -90,16 +90,22 @@ def box_of_ranges(
     conditions: Mapping[str, Sequence[float]],
     ratios: Mapping[str, Sequence[float]],
     net_charge: float,
+    density_per_zeta: Sequence[float] | None = None,
 ) -> Box:
     """The box that a range of temperature [K], n_H [cm^-3], dt [s] and conditions becomes in the reduced form.
 
     The range of (condition, n_H, dt) becomes a hexagon in the logarithms of the reduced quantities; its six sides are
-    the bounds on condition/n_H, theta and condition*dt. ratios: of elements, by name ("C/H").
+    the bounds on condition/n_H, theta and condition*dt. density_per_zeta: n_H/zeta [s cm^-3] is bounded instead of n_H,
+    so that the hexagon becomes a rectangle in zeta/n_H and zeta*dt. ratios: of elements, by name ("C/H").
     """
+    if density_per_zeta is not None:
+        density = [ratio * zeta for ratio, zeta in zip(density_per_zeta, conditions["zeta"], strict=True)]
     bounds: dict[str, tuple[float, float]] = {"T": (temperature[0], temperature[1])}
     for name, (low, high) in conditions.items():
         bounds[f"{name}/n_H"] = (low / density[1], high / density[0])
         bounds[f"{name}*dt"] = (low * dt[0], high * dt[1])
+    if density_per_zeta is not None:
+        bounds["zeta/n_H"] = (1.0 / density_per_zeta[1], 1.0 / density_per_zeta[0])
     bounds["theta"] = (density[0] * dt[0], density[1] * dt[1])
     bounds |= {name: (low, high) for name, (low, high) in ratios.items()}
     bounds["net_charge/n_e"] = (0.0, net_charge)

@@ -47,11 +47,17 @@ class NativeRosenbrock:
             self._solver.set_option(key, str(value))
 
     def advance(
-        self, n: ArrayLike, dt: ArrayLike, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]
+        self,
+        n: ArrayLike,
+        dt: ArrayLike,
+        temperature: ArrayLike,
+        conditions: Mapping[str, ArrayLike],
+        counts: NDArray[np.int32] | None = None,
     ) -> tuple[FloatArray, NDArray[np.int8]]:
         """Advance every cell by its dt and return (n_new (cells, S) in cm^-3, status (cells,)).
 
-        n (cells, S) in cm^-3; dt [s], temperature [K] and the conditions are scalars or one value a cell.
+        n (cells, S) in cm^-3; dt [s], temperature [K] and the conditions are scalars or one value a cell; counts
+        (cells, 3), contiguous: the cell's steps, rejected steps and factorisations are added to it.
         A failed cell keeps its input and has a negative status. Elements and charge are conserved to round-off.
         Raises ValueError for wrong shapes, KeyError for missing or unknown conditions.
         """
@@ -61,5 +67,5 @@ class NativeRosenbrock:
         table = np.empty((len(n_new), len(self.network.conditions)))
         for k, name in enumerate(self.network.conditions):
             table[:, k] = cells.conditions[name]
-        self._solver.step(n_new, cells.dt, cells.temperature, table, status)
+        self._solver.step(n_new, cells.dt, cells.temperature, table, status, counts=counts)
         return n_new, status

@@ -97,10 +97,6 @@ class ModelFile:
         text = self.text(name)
         return text.split("\n") if text else []
 
-    def set_text_list(self, name: str, items: Iterable[str]) -> None:
-        """Store a list of names, one a line."""
-        self.arrays[name] = _text_array("\n".join(items))
-
     def network(self) -> Network:
         """The network, parsed from network/text. Raises ModelFileError if text and hash disagree."""
         try:

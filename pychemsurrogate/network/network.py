@@ -278,13 +278,22 @@ class Network:
     # --- parts ------------------------------------------------------------------------------------------------
 
     def restricted(
-        self, elements: Sequence[str] | None = None, max_heavy_atoms: int | None = None, name: str | None = None
+        self,
+        elements: Sequence[str] | None = None,
+        max_heavy_atoms: int | None = None,
+        name: str | None = None,
+        without_laws: Sequence[str] = (),
     ) -> Network:
         """The network of the species made of `elements` with at most `max_heavy_atoms` nuclei beside H and He.
 
-        None: no restriction. Closed: species that are not both formed and destroyed, net, are dropped until none is
-        left. Raises NetworkError for elements that the network lacks, and if nothing is left.
+        None: no restriction. without_laws: names of rate laws whose reactions are left out; without "photo" a network
+        of shielded gas depends on no A_V and G0. Closed: species that are not both formed and destroyed, net, are
+        dropped until none is left. Raises NetworkError for elements and laws that the network lacks, and if nothing is
+        left.
         """
+        absent = sorted(set(without_laws) - {r.law.name for r in self.reactions})
+        if absent:
+            raise NetworkError(f"network {self.name} has no reaction of the law {', '.join(absent)}")
         unknown = sorted(set(elements or ()) - set(self.elements))
         if unknown:
             raise NetworkError(
@@ -297,7 +306,11 @@ class Network:
             and (max_heavy_atoms is None or _heavy_atoms(s) <= max_heavy_atoms)
         }
         while True:
-            reactions = [r for r in self.reactions if all(s.name in keep for s in r.reactants + r.products)]
+            reactions = [
+                r
+                for r in self.reactions
+                if r.law.name not in without_laws and all(s.name in keep for s in r.reactants + r.products)
+            ]
             formed, destroyed = set(), set()
             for reaction in reactions:
                 left, right = ([s.name for s in side] for side in (reaction.reactants, reaction.products))
@@ -309,6 +322,7 @@ class Network:
         read = {condition for r in reactions for condition in r.law.conditions}
         limits = [f"elements {' '.join(elements)}"] if elements is not None else []
         limits += [f"at most {max_heavy_atoms} heavy atoms"] if max_heavy_atoms is not None else []
+        limits += [f"without {law} reactions" for law in without_laws]
         return Network(
             name or self.name,
             [s for s in self.species if s.name in keep],

@@ -165,16 +165,7 @@ class Solver:
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
         changed.
         """
-        count = self._check_shape(abundances)
-        batch = Batch(
-            n=np.empty((0, 0)),
-            dt=cell_values(dt, "dt", count, "s", positive=False),
-            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
-            conditions=self._condition_table(conditions, count),
-            status=np.zeros(count, dtype=np.int8),
-            mask=None if mask is None else self._check_mask(mask, count),
-            counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
-        )
+        batch = self._batch(abundances, temperature, conditions, dt, mask, statistics)
         if self.device != "cpu":
             result = device_target(abundances, out, self.device)
             return result, Report.of(batch.status, self._torch_step(result, batch), batch.counts)
@@ -205,16 +196,7 @@ class Solver:
         native exact integrator whatever the mode; elements and charge stay those of the input. A cell that still
         changes keeps its input and has status NO_EQUILIBRIUM. Everything else is as in `step`.
         """
-        count = self._check_shape(abundances)
-        batch = Batch(
-            n=np.empty((0, 0)),
-            dt=np.empty(0),
-            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
-            conditions=self._condition_table(conditions, count),
-            status=np.zeros(count, dtype=np.int8),
-            mask=None if mask is None else self._check_mask(mask, count),
-            counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
-        )
+        batch = self._batch(abundances, temperature, conditions, mask=mask, statistics=statistics)
         if self.device == "cpu":
             result, batch.n = host_target(abundances, out)
         else:
@@ -249,7 +231,7 @@ class Solver:
         report.status is (cells, times), and the report counts (cell, time) pairs. A pair that cannot be served gets the
         given state. Raises as `step` does.
         """
-        count = self._check_shape(abundances)
+        batch = self._batch(abundances, temperature, conditions)
         moments = np.array(times, dtype=np.float64)
         if moments.ndim != 1:
             raise ValueError(f"times have shape {moments.shape}, not (times,)")
@@ -259,14 +241,8 @@ class Solver:
         if self.device != "cpu":
             check_device(abundances, "abundances", self.device)
             abundances = abundances.cpu()
-        batch = Batch(
-            n=np.require(host_view(abundances, "abundances"), requirements="W"),
-            dt=np.empty(0),
-            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
-            conditions=self._condition_table(conditions, count),
-            status=np.zeros(count, dtype=np.int8),
-        )
-        status = np.zeros((count, len(moments)), dtype=np.int8)
+        batch.n = np.require(host_view(abundances, "abundances"), requirements="W")
+        status = np.zeros((len(batch.n), len(moments)), dtype=np.int8)
         result = host_result(out, (*status.shape, len(self.species)), batch.n)
         if self.engine == "native" or mode == "exact":
             figures = self._ladder.trajectory(batch, moments, result, status, mode, conserve)
@@ -275,6 +251,27 @@ class Solver:
         if is_tensor(abundances) and out is None:
             return from_host(result, self.device), Report.of(status, figures)
         return result, Report.of(status, figures)
+
+    def _batch(
+        self,
+        abundances: Any,
+        temperature: Any,
+        conditions: dict[str, Any],
+        dt: Any = 0.0,
+        mask: NDArray[Any] | None = None,
+        statistics: bool = False,
+    ) -> Batch:
+        """What a call hands in, checked; the states are still to come. dt: of a call that reads one."""
+        count = self._check_shape(abundances)
+        return Batch(
+            n=np.empty((0, 0)),
+            dt=cell_values(dt, "dt", count, "s", positive=False),
+            temperature=cell_values(temperature, "temperature", count, "K", positive=True),
+            conditions=self._condition_table(conditions, count),
+            status=np.zeros(count, dtype=np.int8),
+            mask=None if mask is None else self._check_mask(mask, count),
+            counts=np.zeros((count, 3), dtype=np.int32) if statistics else None,
+        )
 
     def _torch_trajectory(
         self,

@@ -40,7 +40,7 @@ class Learned:
     @classmethod
     def of(cls, model: ModelFile, device: str) -> Learned:
         """From a model file. Raises ModelFileError if the file holds no surrogate."""
-        model.require("surrogate/kind", "surrogate/encode_w0", "gate/box_names")
+        model.require("surrogate/kind", "gate/box_names")
         network = model.network()
         tables, symmetry = network.tables(), network.symmetry
         if symmetry is None:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pychemsurrogate.network import NetworkTables
 
-# As in native/include/pcs/conserve.hpp: iterations, relative defects that end it and that are accepted, the longest
-# step in ln x, and the share of a row's diagonal below which it depends on the others.
+# Iterations, relative defects that end it and that are accepted, the longest step in ln x, and the share of a row's
+# diagonal below which it depends on the others. native/include/pcs/conserve.hpp ends after a short step instead.
 _NEWTON_STEPS = 20
 _CONVERGED = 1e-13
 _CONSERVED = 1e-12

@@ -43,7 +43,8 @@ class LatentScaling:
 class LatentModel(nn.Module):
     """encoder (S -> E), dynamics, decoder (Z -> S); activation and output as in `mlp`, the same for both nets.
 
-    Nets and dynamics work in the precision of their weights, single unless the model is made `double()`.
+    Nets and dynamics work in the precision of their weights, single unless the model is made `double()`; a model file
+    says which, and holds the weights themselves in single precision.
     """
 
     mean: Tensor
@@ -125,6 +126,7 @@ class LatentModel(nn.Module):
             "activation": self.activation,
             "output": self.output,
             "dynamics": self.dynamics.name,
+            "precision": "double" if self.decoder[0].weight.dtype == torch.float64 else "single",
         }
         return {
             **{f"surrogate/{name}": np.frombuffer(text.encode(), dtype=np.uint8) for name, text in texts.items()},
@@ -145,12 +147,13 @@ class LatentModel(nn.Module):
             return arrays[f"surrogate/{name}"].tobytes().decode()
 
         activation, output = text("activation"), text("output")
+        precision = text("precision") if "surrogate/precision" in arrays else "single"
         scaling = LatentScaling(
             arrays["surrogate/abundance_mean"],
             arrays["surrogate/abundance_scale"],
             *(float(arrays[f"surrogate/{name}"]) for name in ("n_floor", "n_ref", "time_first", "time_last")),
         )
-        return cls(
+        model = cls(
             scaling,
             mlp_from_arrays(arrays, "surrogate/encode", activation, output),
             _DYNAMICS[text("dynamics")].from_arrays(arrays),
@@ -158,6 +161,7 @@ class LatentModel(nn.Module):
             activation,
             output,
         )
+        return model.double() if precision == "double" else model
 
 
 @dataclass(frozen=True)

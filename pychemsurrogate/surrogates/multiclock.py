@@ -1,16 +1,13 @@
 """The multi-clock latent-linear flow map (docs/architecture.md, "The surrogate"), in torch.
 
 It generalises the linear latent dynamics of Sulzer & Buck (2023, arXiv:2312.06015): one encoding of a state serves any
-number of time steps, each a sum over clocks tau_k(theta). Everything is in the symmetry-reduced form: abundances
-x = n/n_H, the clock theta = n_H dt [s cm^-3], conditions divided by the power of n_H that the network's symmetry gives.
-
-The nets work in single precision; the state, P and L, phi and the projection in double.
+number of time steps, each a sum over clocks tau_k(theta).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,30 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pychemsurrogate.network import Network, NetworkTables
-from pychemsurrogate.surrogates.conserve import Conserving
+from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.surrogates.finish import Finish, Finished
 from pychemsurrogate.surrogates.mlp import mlp_arrays, mlp_from_arrays
-from pychemsurrogate.surrogates.rates import Rates
+from pychemsurrogate.surrogates.reduced import ReducedMap, Scaled
 
-_QSS_RANGE = (1e-20, 1e2)
-_LOSS_RANGE = (1e-40, 1e10)
 _DEPTH_RANGE = (1e-8, 1e8)  # of L theta, and with it of the decoder's input c
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """What `scale` makes of B cells: the start state in the reduced form, its P and L [1/(s cm^-3)], and the features.
-
-    x (B, S), theta (B), rate coefficients (B, R), production (B, S), loss (B, S) f64; features (B, F) f32.
-    """
-
-    x: Tensor
-    theta: Tensor
-    coefficients: Tensor
-    production: Tensor
-    loss: Tensor
-    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -61,26 +40,7 @@ class Decoded:
     guess: Tensor
 
 
-def reduce_conditions(network: Network, conditions: NDArray[np.float64], density: NDArray[np.float64]) -> NDArray[Any]:
-    """Conditions (B, C) divided by n_H (B) to the power that the network's symmetry gives, in the network's order.
-
-    Raises ValueError for a network without that symmetry: the reduced form does not hold there.
-    """
-    if network.symmetry is None:
-        raise ValueError(
-            f"network {network.name} has no density symmetry, so the multi-clock surrogate cannot serve it"
-        )
-    unscaled = [name for name, exponent in network.symmetry.exponents.items() if exponent != 1]
-    if unscaled:
-        raise ValueError(
-            f"network {network.name} reads {', '.join(unscaled)}, which does not scale with n_H: "
-            "the multi-clock surrogate cannot serve it"
-        )
-    exponents = np.array([network.symmetry.exponents[name] for name in network.conditions])
-    return np.asarray(conditions / density[:, None] ** exponents)
-
-
-class MultiClock(Conserving):
+class MultiClock(ReducedMap):
     """The flow map; `forward` is the whole learned step, each verb a method with its name in docs/architecture.md.
 
     clock_theta (K - 1) and clock_theta0 [s cm^-3]: the exponential clocks and the log clock. finish: the fraction and
@@ -102,38 +62,18 @@ class MultiClock(Conserving):
         x_trace: float = 1e-12,
         finish: tuple[float, int] | None = None,
     ) -> None:
-        super().__init__(tables)
-        self.rates = Rates(tables)
-        self.finish = Finish(self.rates, *finish) if finish is not None else None
+        super().__init__(tables, head, feature_mean, feature_std, clock_theta0, x_floor, x_trace, finish)
         self.encoder = encoder
         self.decoder = decoder
-        self.head = head
         self.latent = latent
-        self.clock_theta0 = clock_theta0
-        self.x_floor = x_floor
-        self.x_trace = x_trace
         self.register_buffer("clock_theta", torch.as_tensor(np.array(clock_theta, dtype=np.float64)))
-        self.register_buffer("feature_mean", torch.as_tensor(np.array(feature_mean, dtype=np.float32)))
-        self.register_buffer("feature_std", torch.as_tensor(np.array(feature_std, dtype=np.float32)))
 
     # --- the verbs --------------------------------------------------------------------------------------------
 
     def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Scaled:
         """The start state x (B, S), temperature (B) [K], reduced conditions (B, C), theta (B) [s cm^-3]; all f64."""
-        k = self.rates.coefficients(temperature, conditions)
-        production, loss = self.rates.production_loss(x, k)
-        raw = self.raw_features(x, production, loss, temperature, conditions)
-        features = ((raw.float() - self.feature_mean) / self.feature_std).float()
-        return Scaled(x, theta, k, production, loss, features)
-
-    def raw_features(
-        self, x: Tensor, production: Tensor, loss: Tensor, temperature: Tensor, conditions: Tensor
-    ) -> Tensor:
-        """[y, q, l, p] (B, 3 S + 1 + C) f64 before standardisation."""
-        quasi_steady = torch.log10((production / loss.clamp(min=_LOSS_RANGE[0])).clamp(*_QSS_RANGE))
-        frequency = torch.log10(loss.clamp(*_LOSS_RANGE))
-        given = torch.log10(torch.cat([temperature[:, None], conditions], dim=1))
-        return torch.cat([torch.log10(x + self.x_floor), quasi_steady, frequency, given], dim=1)
+        scaled = self.start(x, temperature, conditions, theta)
+        return replace(scaled, features=((scaled.features - self.feature_mean) / self.feature_std).float())
 
     def encode(self, features: Tensor) -> Latent:
         """The state in latent space, and how it moves with each clock."""
@@ -154,25 +94,12 @@ class MultiClock(Conserving):
         """The state after theta, before conservation."""
         depth = self.depth(scaled.loss, scaled.theta)
         change = self.phi(scaled) * self.decoder(torch.cat([z, depth], dim=1)).double()
-        # max(0, 10^(log10(x_base + x_floor) + change) - x_floor), without the cancellation at change = 0.
-        factor = 10.0**change
-        guess = self.analytic_step(scaled) * factor + self.x_floor * (factor - 1.0)
-        return Decoded(depth, change, guess.clamp(min=0.0))
+        return Decoded(depth, change, self.changed(self.analytic_step(scaled), change))
 
     @staticmethod
     def depth(loss: Tensor, theta: Tensor) -> Tensor:
         """c (B, S) f32: how many loss times the step spans, as log10(L theta) / 8."""
         return (torch.log10((loss * theta[:, None]).clamp(*_DEPTH_RANGE)) / 8.0).float()
-
-    def phi(self, scaled: Scaled) -> Tensor:
-        """phi (B, S) f64, in [0, 1]: 0 at theta = 0, about 1 once a species had time to change.
-
-        A trace may appear through species that are themselves absent at the start, so that neither its P nor its L tell
-        of it: below x_trace every species is free to change within theta_0.
-        """
-        cascade = self.x_trace / ((scaled.x + self.x_trace) * self.clock_theta0)
-        rate = scaled.loss + scaled.production / (scaled.x + self.x_floor) + cascade
-        return -torch.expm1(-rate * scaled.theta[:, None])
 
     @staticmethod
     def analytic_step(scaled: Scaled) -> Tensor:
@@ -182,32 +109,10 @@ class MultiClock(Conserving):
         filled = torch.where(u > 0.0, -torch.expm1(-u) / u.clamp(min=1e-300), 1.0)
         return scaled.x * torch.exp(-u) + scaled.production * scaled.theta[:, None] * filled
 
-    def predict_error(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
-        """log10 of the cell's error in dex (B) f32, as the head expects it; the gate compares it with its threshold."""
-        return self.head(self.head_inputs(z, decoded, multiplier, finished))[:, 0]
-
-    @staticmethod
-    def head_inputs(z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
+    def head_inputs(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
         """[z, c, change, asinh(1e3 lambda)] (B, Z + 2 S + E + 1) f32, then the report of the finish (S + 1)."""
         rows = [z, decoded.depth, decoded.change.float(), torch.asinh(1e3 * multiplier).float()]
         return torch.cat(rows if finished is None else [*rows, finished.report], dim=1)
-
-    # --- the whole learned step -------------------------------------------------------------------------------
-
-    def forward(
-        self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor
-    ) -> tuple[Tensor, Scaled, Tensor, Decoded, Tensor, Finished | None]:
-        """(x after theta (B, S), and what the verbs made on the way: scaled, z, decoded, lambda, finished)."""
-        ahead = theta if self.finish is None else self.finish.ahead(theta)
-        scaled = self.scale(x, temperature, conditions, ahead)
-        z = self.advance(self.encode(scaled.features), ahead)
-        decoded = self.decode(z, scaled)
-        moved, multiplier = self.conserve(decoded.guess, x)
-        if self.finish is None:
-            return moved, scaled, z, decoded, multiplier, None
-        finished = self.finish(moved, scaled.coefficients, theta)
-        moved, again = self.conserve(finished.x, x)
-        return moved, scaled, z, decoded, multiplier + again, finished
 
     # --- the model file ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.surrogates.finish import Finish, Finished
+from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.latent import LatentMap
 from pychemsurrogate.surrogates.multiclock import MultiClock
 
@@ -44,10 +45,14 @@ class Surrogate(Protocol):
         """log10 of the cell's error in dex (B); None for a map whose box alone decides."""
 
 
-_KINDS: dict[str, type[MultiClock] | type[LatentMap]] = {"multiclock": MultiClock, "latent": LatentMap}
+_KINDS: dict[str, type[MultiClock] | type[Jump] | type[LatentMap]] = {
+    "multiclock": MultiClock,
+    "jump": Jump,
+    "latent": LatentMap,
+}
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock | LatentMap:
+def from_arrays(arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> MultiClock | Jump | LatentMap:
     """The surrogate of a model file; KeyError names an array that is missing, ValueError an unknown kind."""
     kind = arrays["surrogate/kind"].tobytes().decode()
     if kind not in _KINDS:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from pychemsurrogate.network import load_network
 from pychemsurrogate.training.provenance import made_now
-from pychemsurrogate.training.sampling import KINDS, STARTS
-from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe, compute_unit
+from pychemsurrogate.training.sampling import STARTS, Ranges
+from pychemsurrogate.training.truth import KINDS, SPLITS, Pairs, Recipe, compute_unit
 
 _UNITS_OF = {
     "start": "n/n_H",
@@ -68,7 +68,7 @@ def generate(
         raise DatasetError(f"{parts}: holds units of another recipe; delete it, or name another file")
     stamp.write_text(identity)
 
-    missing = [unit for unit in range(recipe.units) if not _part(parts, unit).exists()]
+    missing = [unit for unit in recipe.unit_numbers() if not _part(parts, unit).exists()]
     if missing:
         if executor is None:
             # A fresh interpreter a worker: forking a process that runs threads (OpenMP) may hang.
@@ -79,6 +79,25 @@ def generate(
     _merge(recipe, identity, parts, path)
     shutil.rmtree(parts)
     return path
+
+
+def save(
+    pairs: Pairs, path: str | Path, recipe: Recipe, dropped: int = 0, attributes: dict[str, Any] | None = None
+) -> None:
+    """Write pairs of the recipe's network and truth into one HDF5 file; dropped: pairs that no integrator served."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    described = {
+        "provenance": json.dumps(provenance(recipe)),
+        "dropped": dropped,
+        "kinds": list(KINDS),
+        "begins": list(STARTS),
+        "splits": list(SPLITS),
+        "species": list(load_network(recipe.network).species_names),
+        **(attributes or {}),
+    }
+    _write(temporary, pairs, described)
+    temporary.replace(path)
 
 
 def load(path: str | Path, split: str | None = None) -> Pairs:
@@ -106,6 +125,12 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     return result
 
 
+def recipe_of(origin: dict[str, Any]) -> Recipe:
+    """The recipe that a data set's provenance holds."""
+    given = dict(origin["recipe"])
+    return Recipe(**{**given, "splits": tuple(given["splits"]), "ranges": Ranges(**given["ranges"])})
+
+
 def _part(parts: Path, unit: int) -> Path:
     return parts / f"unit_{unit:06d}.h5"
 
@@ -114,8 +139,8 @@ def _compute(recipe: Recipe, parts: Path, units: list[int], executor: Executor, 
     futures: dict[Future[tuple[Pairs, int]], int] = {
         executor.submit(compute_unit, recipe, unit): unit for unit in units
     }
-    done = recipe.units - len(units)
-    with tqdm(total=recipe.units, initial=done, desc="truth", unit="unit", disable=not progress) as bar:
+    total = len(recipe.unit_numbers())
+    with tqdm(total=total, initial=total - len(units), desc="truth", unit="unit", disable=not progress) as bar:
         for future in as_completed(list(futures)):
             pairs, dropped = future.result()
             target = _part(parts, futures.pop(future))
@@ -136,19 +161,8 @@ def _write(path: Path, pairs: Pairs, attributes: dict[str, Any]) -> None:
 
 def _merge(recipe: Recipe, identity: str, parts: Path, path: Path) -> None:
     collected, dropped = [], 0
-    for unit in range(recipe.units):
+    for unit in recipe.unit_numbers():
         collected.append(load(_part(parts, unit)))
         with h5py.File(_part(parts, unit), "r") as file:
             dropped += int(file.attrs["dropped"])
-    temporary = path.with_name(path.name + ".tmp")
-    attributes = {
-        "identity": identity,
-        "provenance": json.dumps(provenance(recipe)),
-        "dropped": dropped,
-        "kinds": list(KINDS),
-        "begins": list(STARTS),
-        "splits": list(SPLITS),
-        "species": list(load_network(recipe.network).species_names),
-    }
-    _write(temporary, Pairs.concatenate(collected), attributes)
-    temporary.replace(path)
+    save(Pairs.concatenate(collected), path, recipe, dropped, {"identity": identity})

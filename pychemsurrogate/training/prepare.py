@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from pychemsurrogate.network import Network
-from pychemsurrogate.surrogates.multiclock import MultiClock, Scaled, reduce_conditions
-from pychemsurrogate.training.truth import Pairs
+from pychemsurrogate.surrogates.jump import Jump
+from pychemsurrogate.surrogates.multiclock import MultiClock
+from pychemsurrogate.surrogates.reduced import reduce_conditions
+from pychemsurrogate.training.truth import FloatArray, Pairs
 
 _CHUNK = 16384
+_JUMPS = 1024  # with a matrix a pair: a cache full of them
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,24 @@ class Step:
 
 def step_of(pairs: Pairs, network: Network) -> Step:
     """The pairs' starts as the surrogate takes them."""
-    reduced = reduce_conditions(network, pairs.conditions, pairs.density)
+    start = pairs.start.astype(np.float64)
+    return reduced(network, start, pairs.temperature, pairs.density, pairs.conditions, pairs.dt)
+
+
+def reduced(
+    network: Network,
+    x: FloatArray,
+    temperature: FloatArray,
+    density: FloatArray,
+    conditions: FloatArray,
+    dt: FloatArray,
+) -> Step:
+    """x = n/n_H (B, S), T [K], n_H [cm^-3] (B), conditions (B, C), dt [s] (B) in the reduced form."""
     return Step(
-        torch.as_tensor(pairs.start.astype(np.float64)),
-        torch.as_tensor(pairs.temperature),
-        torch.as_tensor(reduced),
-        torch.as_tensor(pairs.density * pairs.dt),
+        torch.as_tensor(x),
+        torch.as_tensor(temperature),
+        torch.as_tensor(reduce_conditions(network, conditions, density)),
+        torch.as_tensor(density * dt),
     )
 
 
@@ -61,14 +76,42 @@ def prepare(pairs: Pairs, surrogate: MultiClock, network: Network) -> Prepared:
     for first in range(0, len(pairs), _CHUNK):
         part = pairs.where(np.arange(first, min(first + _CHUNK, len(pairs))))
         step = step_of(part, network)
-        rates = surrogate.rates
-        k = rates.coefficients(step.temperature, step.conditions)
-        production, loss = rates.production_loss(step.x, k)
-        raw = surrogate.raw_features(step.x, production, loss, step.temperature, step.conditions)
-        scaled = Scaled(step.x, step.theta, k, production, loss, raw)
-        base = torch.log10(surrogate.analytic_step(scaled) + surrogate.x_floor)
-        target = torch.log10(torch.as_tensor(part.end.astype(np.float64)) + surrogate.x_floor)
-        depth = surrogate.depth(loss, step.theta)
+        scaled = surrogate.start(step.x, step.temperature, step.conditions, step.theta)
+        base = surrogate.log(surrogate.analytic_step(scaled))
+        target = surrogate.log(torch.as_tensor(part.end.astype(np.float64)))
+        depth = surrogate.depth(scaled.loss, step.theta)
         phi = surrogate.phi(scaled)
-        chunks.append((raw.float(), surrogate.clocks(step.theta), depth, phi.float(), base.float(), target.float()))
+        features = scaled.features.float()
+        chunks.append((features, surrogate.clocks(step.theta), depth, phi.float(), base.float(), target.float()))
     return Prepared(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
+
+
+@dataclass(frozen=True)
+class PreparedJumps:
+    """B pairs ready for the fit of a jump, f32, log10 of abundances in dex.
+
+    features (B, F) raw; phi (B, S); base, target (B, S): log10(x + x_floor) after the implicit steps and in truth.
+    """
+
+    features: Tensor
+    phi: Tensor
+    base: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def prepare_jumps(pairs: Pairs, surrogate: Jump, network: Network) -> PreparedJumps:
+    """Prepare pairs; the nets, their centres and the scaling of the features are not used."""
+    chunks: list[tuple[Tensor, ...]] = []
+    for first in range(0, len(pairs), _JUMPS):
+        part = pairs.where(np.arange(first, min(first + _JUMPS, len(pairs))))
+        step = step_of(part, network)
+        scaled = surrogate.scale(step.x, step.temperature, step.conditions, step.theta)
+        z = surrogate.advance(surrogate.encode(scaled.features), step.theta)
+        prepared = surrogate.prepare(scaled)
+        target = surrogate.log(torch.as_tensor(part.end.astype(np.float64)))
+        features = torch.cat([z, prepared.features], dim=1)
+        chunks.append((features, surrogate.phi(scaled).float(), surrogate.log(prepared.x).float(), target.float()))
+    return PreparedJumps(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))

@@ -1,16 +1,10 @@
-"""Where training states come from: initial states, histories of conditions, and mixtures.
+"""Where training states come from: initial states, mixtures and perturbed states.
 
-A *run* is one parcel of gas that is followed through a history of temperature, density and ionisation rate. Runs come
-in *families* of four that start from the same composition under different conditions: neighbours in a grid, so to say.
-Three kinds of runs:
+A *run* is one parcel of gas that is followed through a history of conditions (histories.py). Runs come in *families* of
+four that start from the same composition under different conditions: neighbours in a grid, so to say.
 
-tracks   conditions jump, jitter or rest from segment to segment; time steps are log-uniform over the whole range
-hydro    relaxed gas; T and n_H walk by 0.02 and 0.04 dex a step, steps of 1e3 to 1e4 yr
-flow     relaxed gas that is compressed or expands for tens of steps of 1e2 to 1e4 yr while T follows, and that
-         exchanges matter with its neighbours at every step, as in a hydro code
-
-Advection mixes cells, and a map that never saw mixed gas fails on it, so a share of the segments begins with a mixture
-(of any two runs, or of neighbours) or with a perturbed state.
+Advection mixes cells, and a map that never saw mixed gas fails on it, so a share of the segments of a history begins
+with a mixture (of any two runs, or of neighbours) or with a perturbed state.
 """
 
 from __future__ import annotations
@@ -29,48 +23,71 @@ YEAR_S = 3.15576e7  # Julian year
 FloatArray = NDArray[np.float64]
 Range = tuple[float, float]
 
-KINDS = ("tracks", "hydro", "flow")
 STARTS = ("track", "unrelated mixture", "neighbour mixture", "perturbed")
 FAMILY = 4
 
 # Probability that a segment begins with a mixture of unrelated runs, of neighbours, or with a perturbed state.
-_MIXING = {"tracks": (0.10, 0.10, 0.10), "hydro": (0.0, 0.0, 0.0), "flow": (0.0, 0.30, 0.02)}
+_MIXING = dict.fromkeys(("tracks", "steps", "brief"), (0.10, 0.10, 0.10)) | {"flow": (0.0, 0.30, 0.02)}
+# Species that hold part of their elements at the start, and how often they do.
+_CARRIERS = {"CO": 0.35, "N2": 0.35, "H2O": 0.15, "O2": 0.15, "OH": 0.15}
+# Ions and how much of them 40 % of the initial states hold.
+_IONS: Mapping[str, Range] = {"H+": (1e-9, 3e-2), "H3+": (1e-12, 1e-7), "HCO+": (1e-13, 1e-9)}
+# Elements that starlight softer than 13.6 eV leaves neutral; the others are ionised together with carbon.
+_NEUTRAL = ("He", "N", "O", "F", "Ne", "Ar")
 
 
 class SamplingError(ValueError):
-    """The sampler cannot serve this network; the message says what it lacks."""
+    """The sampler cannot serve this network or these ranges; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Ranges:
     """The supported range of a surrogate, both ends included.
 
-    temperature [K], density n_H [cm^-3], conditions by name (zeta [1/s per H2]), dt [yr]; carbon: C nuclei per H
-    nucleus, oxygen_per_carbon: O nuclei per C nucleus.
+    temperature [K]; conditions by name (zeta [1/s per H2]), exactly those of the network; density_per_zeta: n_H/zeta
+    [s cm^-3], on which, T and zeta dt alone a network without other conditions depends; density: n_H [cm^-3], read
+    only where the network has no zeta; dt_years: time steps [yr]; ratios: of nuclei, "C/H" or "O/C", each element by
+    one that an earlier ratio (or H) is known for; those of elements that the network lacks are not read.
+
+    Of the defaults, C/H spans three decades below and around the solar 2.7e-4 (Asplund et al. 2009); the ratios of O,
+    N and S to C a factor 30 or more, S depleted as in dense gas.
     """
 
-    temperature: Range = (10.0, 300.0)
+    temperature: Range = (5.0, 1000.0)
+    density_per_zeta: Range = (1e16, 1e23)
     density: Range = (1e2, 1e6)
     conditions: Mapping[str, Range] = field(default_factory=lambda: {"zeta": (1e-17, 1e-15)})
-    dt_years: Range = (1.0, 1e5)
-    carbon: Range = (5e-7, 5e-4)
-    oxygen_per_carbon: Range = (0.7, 5.0)
+    dt_years: Range = (1.0 / YEAR_S, 1e6)
+    ratios: Mapping[str, Range] = field(
+        default_factory=lambda: {
+            "C/H": (5e-7, 5e-4),
+            "O/C": (0.3, 10.0),
+            "N/C": (0.05, 1.5),
+            "S/C": (3e-3, 0.1),
+            "He/H": (0.08, 0.12),
+        }
+    )
 
+    def walked(self) -> dict[str, Range]:
+        """What a history walks in: T, n_H/zeta (n_H without zeta), and the conditions."""
+        name = "n_H/zeta" if "zeta" in self.conditions else "n_H"
+        density = self.density_per_zeta if "zeta" in self.conditions else self.density
+        return {"T": self.temperature, name: density, **self.conditions}
 
-@dataclass(frozen=True)
-class History:
-    """Conditions of N runs over G segments, and D ascending time steps [s] from the start of every segment.
+    def check(self, tables: NetworkTables) -> None:
+        """Raises SamplingError unless the conditions are those of the network and every element has its ratio."""
+        if set(self.conditions) != set(tables.conditions):
+            raise SamplingError(
+                f"the ranges bound the conditions ({', '.join(self.conditions)}), but the network reads "
+                f"({', '.join(tables.conditions)}); give Ranges(conditions=...) for those"
+            )
+        unknown = sorted(set(tables.conserved[:-1]) - {"H"} - {name.partition("/")[0] for name in self.ratios})
+        if unknown:
+            raise SamplingError(f'no abundance of {", ".join(unknown)}: add "{unknown[0]}/H" to Ranges.ratios')
 
-    temperature [K], density [cm^-3] and each of conditions (G, N); dt (G, N, D); relax [s] (N): how long the gas rests
-    under the first conditions before the history begins; recorded (G): which segments become training pairs.
-    """
-
-    temperature: FloatArray
-    density: FloatArray
-    conditions: Mapping[str, FloatArray]
-    dt: FloatArray
-    relax: FloatArray
-    recorded: NDArray[np.bool_]
+    def ratios_of(self, tables: NetworkTables) -> dict[str, Range]:
+        """The ratios of elements that the network has."""
+        return {name: bounds for name, bounds in self.ratios.items() if name.partition("/")[0] in tables.conserved}
 
 
 def log_uniform(rng: np.random.Generator, bounds: Range, size: int | tuple[int, ...]) -> FloatArray:
@@ -79,52 +96,62 @@ def log_uniform(rng: np.random.Generator, bounds: Range, size: int | tuple[int, 
 
 
 def initial_abundances(tables: NetworkTables, ranges: Ranges, runs: int, rng: np.random.Generator) -> FloatArray:
-    """Abundances x = n/n_H (runs, S) of H-C-O gas before any chemistry: molecular to atomic, neutral to ionised.
+    """Abundances x = n/n_H (runs, S) of gas before any chemistry: molecular to atomic, neutral to ionised.
 
-    The members of a family (FAMILY rows in a row) start alike. Electrons make the gas neutral.
-    Raises SamplingError unless the network knows C, C+, O, H, H2 and the electron.
+    The members of a family (FAMILY rows in a row) start alike. Elements are exactly as drawn from ranges.ratios, and
+    electrons make the gas neutral.
+    Raises SamplingError unless the network knows H2, the electron and the atom of each of its elements, H among them,
+    and the ranges are made for it.
     """
     index = {name: i for i, name in enumerate(tables.species)}
-    absent = [name for name in ("H", "H2", "C", "C+", "O", "e-") if name not in index]
+    elements = tables.conserved[:-1]
+    absent = [name for name in (*sorted({*elements, "H"}), "H2", "e-") if name not in index]
     if absent:
         raise SamplingError(f"the sampler of interstellar gas needs the species {', '.join(absent)} in the network")
+    ranges.check(tables)
 
     count = -(-runs // FAMILY)
+    totals = {"H": np.ones(count)}
+    for name, bounds in ranges.ratios_of(tables).items():
+        element, _, other = name.partition("/")
+        if other not in totals:
+            raise SamplingError(f'Ranges.ratios: "{name}" stands before the abundance of {other}; change the order')
+        totals[element] = totals[other] * log_uniform(rng, bounds, count)
+    left = {element: total.copy() for element, total in totals.items()}
+
     # Traces are either all but absent or up to 1e-12, so that no trace marks the first call.
     x = log_uniform(rng, (1e-20, 1e-12), (count, len(tables.species)))
     x[rng.random(count) < 0.5] = 1e-20
 
-    def amount(name: str, value: FloatArray) -> None:
+    for name, probability in _CARRIERS.items():
+        share = np.where(rng.random(count) < probability, rng.random(count), 0.0)
         if name in index:
-            x[:, index[name]] = value
+            held = dict(zip(elements, tables.composition[:-1, index[name]], strict=True))
+            heavy = {element: atoms for element, atoms in held.items() if atoms and element != "H"}
+            amount = share * np.min([left[element] / atoms for element, atoms in heavy.items()], axis=0)
+            x[:, index[name]] = np.maximum(amount, x[:, index[name]])
+            for element, atoms in heavy.items():
+                left[element] -= atoms * amount
+    choice = rng.random(count)
+    ionised = np.where(choice < 0.35, 1.0 - 1e-6, np.where(choice < 0.6, 1e-6, rng.random(count)))
+    for element in elements:
+        if element != "H":
+            charged = np.zeros(count) if element in _NEUTRAL or f"{element}+" not in index else ionised * left[element]
+            if charged.any():
+                x[:, index[f"{element}+"]] = charged
+            x[:, index[element]] = left[element] - charged
+    for name, bounds in _IONS.items():
+        if name in index:
+            present = rng.random(count) < 0.4
+            x[present, index[name]] = log_uniform(rng, bounds, int(present.sum()))
 
     molecular = log_uniform(rng, (1e-6, 1e-2), count)
     atomic = log_uniform(rng, (1e-2, 1.0), count)
     choice = rng.random(count)
     hydrogen = np.where(choice < 0.4, molecular, np.where(choice < 0.7, rng.random(count), atomic))
-    amount("H", hydrogen)
-    amount("H2", 0.5 * (1.0 - hydrogen))
-
-    carbon = log_uniform(rng, ranges.carbon, count)
-    oxygen = carbon * log_uniform(rng, ranges.oxygen_per_carbon, count)
-    in_co = np.where(rng.random(count) < 0.35, rng.random(count), 0.0) * np.minimum(carbon, oxygen)
-    in_co = in_co if "CO" in index else np.zeros(count)
-    amount("CO", in_co)
-    choice = rng.random(count)
-    ionised = np.where(choice < 0.35, 1.0 - 1e-6, np.where(choice < 0.6, 1e-6, rng.random(count)))
-    amount("C+", ionised * (carbon - in_co))
-    amount("C", (1.0 - ionised) * (carbon - in_co))
-    oxygen_left = oxygen - in_co
-    for name, atoms in (("H2O", 1), ("O2", 2), ("OH", 1)):
-        if name in index:
-            share = np.where(rng.random(count) < 0.15, rng.random(count), 0.0)
-            amount(name, share * oxygen_left / atoms)
-            oxygen_left = (1.0 - share) * oxygen_left
-    amount("O", oxygen_left)
-    for name, bounds in (("H+", (1e-9, 3e-4)), ("H3+", (1e-12, 1e-7)), ("HCO+", (1e-13, 1e-9))):
-        if name in index:
-            present = rng.random(count) < 0.4
-            x[present, index[name]] = log_uniform(rng, bounds, int(present.sum()))
+    neutral = 1.0 - (x[:, index["H+"]] if "H+" in index else 0.0)
+    x[:, index["H"]] = hydrogen * neutral
+    x[:, index["H2"]] = 0.5 * (1.0 - hydrogen) * neutral
 
     electron = index["e-"]
     charge = tables.composition[-1]
@@ -133,108 +160,12 @@ def initial_abundances(tables: NetworkTables, ranges: Ranges, runs: int, rng: np
         raise SamplingError(
             "the sampled gas holds more negative than positive ions; the sampler does not serve this network"
         )
-    x /= (x @ tables.scale_weights)[:, None]
+    # Bring the elements, of which the ions and traces hold some too, to what was drawn.
+    atoms_alone = np.zeros_like(x)
+    for element, total in totals.items():
+        atoms_alone[:, index[element]] = total
+    x = conserve(x, atoms_alone, tables.composition)
     return np.repeat(x, FAMILY, axis=0)[:runs]
-
-
-def history(kind: str, ranges: Ranges, runs: int, rng: np.random.Generator) -> History:
-    """A random history of the given kind (KINDS) for `runs` runs."""
-    return {"tracks": _tracks, "hydro": _hydro, "flow": _flow}[kind](ranges, runs, rng)
-
-
-def _clip(values: FloatArray, bounds: Range) -> FloatArray:
-    return np.clip(values, np.log10(bounds[0]), np.log10(bounds[1]))
-
-
-def _start(ranges: Ranges, runs: int, rng: np.random.Generator) -> dict[str, FloatArray]:
-    bounds = {"T": ranges.temperature, "n_H": ranges.density, **ranges.conditions}
-    return {name: np.log10(log_uniform(rng, values, runs)) for name, values in bounds.items()}
-
-
-def _tracks(ranges: Ranges, runs: int, rng: np.random.Generator) -> History:
-    segments, steps = 10, 4
-    bounds = {"T": ranges.temperature, "n_H": ranges.density, **ranges.conditions}
-    spread = {"T": 0.08, "n_H": 0.15}  # dex a segment; 0.05 for the other conditions
-    now = _start(ranges, runs, rng)
-    rows: dict[str, list[FloatArray]] = {name: [] for name in now}
-    isothermal = rng.random(runs) < 0.35
-    for _ in range(segments):
-        choice = rng.random(runs)
-        jump = ~isothermal & (choice < 0.25)
-        jitter = ~isothermal & (choice >= 0.25) & (choice < 0.70)
-        fresh = _start(ranges, runs, rng)
-        for name in now:
-            walked = _clip(now[name] + rng.normal(0.0, spread.get(name, 0.05), runs), bounds[name])
-            now[name] = np.where(jump, fresh[name], np.where(jitter, walked, now[name]))
-            rows[name].append(now[name])
-    hydro_step = rng.random((segments, runs, 1)) < 0.35
-    dt = log_uniform(rng, ranges.dt_years, (segments, runs, steps))
-    hydro = (max(1e2, ranges.dt_years[0]), min(1e4, ranges.dt_years[1]))
-    dt = np.where(hydro_step, log_uniform(rng, hydro, (segments, runs, steps)), dt)
-    # Half of the runs begin with their first state as it is, half after a rest.
-    relax = np.where(rng.random(runs) < 0.5, 0.0, log_uniform(rng, (1e2, 1e6), runs))
-    return _assemble(rows, np.sort(dt, axis=-1), relax, np.ones(segments, dtype=bool))
-
-
-def _hydro(ranges: Ranges, runs: int, rng: np.random.Generator) -> History:
-    segments = 16
-    rows = _walk(ranges, runs, rng, segments, temperature=0.02, density=0.04)
-    dt = log_uniform(rng, (1e3, 1e4), (segments, runs, 1))
-    return _assemble(rows, dt, log_uniform(rng, (1e4, 1e6), runs), np.ones(segments, dtype=bool))
-
-
-def _walk(
-    ranges: Ranges, runs: int, rng: np.random.Generator, segments: int, temperature: float, density: float
-) -> dict[str, list[FloatArray]]:
-    now = _start(ranges, runs, rng)
-    rows: dict[str, list[FloatArray]] = {name: [] for name in now}
-    for _ in range(segments):
-        now["T"] = _clip(now["T"] + rng.normal(0.0, temperature, runs), ranges.temperature)
-        now["n_H"] = _clip(now["n_H"] + rng.normal(0.0, density, runs), ranges.density)
-        for name, value in now.items():
-            rows[name].append(value)
-    return rows
-
-
-def _flow(ranges: Ranges, runs: int, rng: np.random.Generator) -> History:
-    segments = 40
-    now = _start(ranges, runs, rng)
-    # Neighbours share what is outside of the parcel, and differ by a little in density and temperature.
-    leader = np.arange(runs) // FAMILY * FAMILY
-    now = {name: value[leader] for name, value in now.items()}
-    now["n_H"] = _clip(now["n_H"] + rng.normal(0.0, 0.3, runs), ranges.density)
-    now["T"] = _clip(now["T"] + rng.normal(0.0, 0.1, runs), ranges.temperature)
-    onset = rng.integers(0, segments, runs)[leader]
-    duration = rng.integers(2, segments, runs)[leader]
-    total = rng.uniform(-2.0, 3.5, runs)[leader]  # dex of compression
-    slope = rng.uniform(-0.3, 0.8, runs)[leader]  # -d log T / d log n_H: cooling on compression
-    rows: dict[str, list[FloatArray]] = {name: [] for name in now}
-    for g in range(segments):
-        active = (g >= onset) & (g < onset + duration)
-        change = np.where(active, total / duration, 0.0) * rng.uniform(0.3, 1.7, runs) + rng.normal(0.0, 0.02, runs)
-        density = _clip(now["n_H"] + change, ranges.density)
-        change = density - now["n_H"]
-        now["n_H"] = density
-        now["T"] = _clip(now["T"] - slope * change + rng.normal(0.0, 0.01, runs), ranges.temperature)
-        for name, value in now.items():
-            rows[name].append(value)
-    dt = log_uniform(rng, (1e2, 1e4), runs)[leader][None, :, None] * 10.0 ** rng.normal(0.0, 0.05, (segments, runs, 1))
-    dt = np.clip(dt, *ranges.dt_years)
-    return _assemble(rows, dt, log_uniform(rng, (1e4, 3e6), runs)[leader], np.arange(segments) % 2 == 0)
-
-
-def _assemble(
-    rows: Mapping[str, list[FloatArray]], dt_years: FloatArray, relax_years: FloatArray, recorded: NDArray[np.bool_]
-) -> History:
-    values = {name: 10.0 ** np.stack(value) for name, value in rows.items()}
-    return History(
-        temperature=values.pop("T"),
-        density=values.pop("n_H"),
-        conditions=values,
-        dt=dt_years * YEAR_S,
-        relax=relax_years * YEAR_S,
-        recorded=recorded,
-    )
 
 
 def disturb(
@@ -243,10 +174,10 @@ def disturb(
     """Mix or perturb a share of the states x (N, S); returns the new states and how each one starts (STARTS).
 
     Mixtures are of masses, so elements and charge follow by themselves; perturbed states are brought back to the
-    elements and charge that they had.
+    elements and charge that they had. Runs of kinds that know no mixing are left as they are.
     """
     runs = len(x)
-    unrelated, neighbour, perturbed = _MIXING[kind]
+    unrelated, neighbour, perturbed = _MIXING.get(kind, (0.0, 0.0, 0.0))
     choice = rng.random(runs)
     start = np.zeros(runs, dtype=np.uint8)
     start[choice < unrelated + neighbour + perturbed] = 3

@@ -13,28 +13,25 @@ from pychemsurrogate.gate import Gate, calibrate, coverage
 from pychemsurrogate.gate.box import Box, box_of_ranges
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
-from pychemsurrogate.training.dataset import DatasetError, load, read_provenance
-from pychemsurrogate.training.fit import (
-    X_MIN,
-    FitRecipe,
-    Outcome,
-    cell_error,
-    evaluate,
-    fit_head,
-    fit_map,
-    new_surrogate,
-)
+from pychemsurrogate.training.dataset import DatasetError, load, read_provenance, recipe_of
+from pychemsurrogate.training.fit import X_MIN, Outcome, cell_error, evaluate, fit_head
+from pychemsurrogate.training.fit_jump import costly, fit_jump, new_jump
+from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_clock
 from pychemsurrogate.training.provenance import made_now
-from pychemsurrogate.training.sampling import KINDS, YEAR_S
-from pychemsurrogate.training.truth import Pairs
+from pychemsurrogate.training.recipe import FitRecipe, JumpRecipe, MultiClockRecipe
+from pychemsurrogate.training.sampling import YEAR_S
+from pychemsurrogate.training.truth import KINDS, Pairs, Recipe
 
 # The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
-_TRACKS, _HYDRO, _FLOW = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow"))
+_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief"))
 POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
     "hydro-like": lambda p: p.kind == _HYDRO,
     "flow": lambda p: p.kind == _FLOW,
+    "hydro steps": lambda p: p.kind == _STEPS,
+    "small steps": lambda p: p.kind == _BRIEF,
     "neighbour mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 2),
     "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
     "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
@@ -49,9 +46,11 @@ def train(
     recipe: FitRecipe,
     checkpoint: str | Path | None = None,
     progress: bool = True,
+    held_out: str | Path | None = None,
 ) -> ModelFile:
     """Fit a surrogate to the data set `data`, calibrate its gate, measure both, and write the model file `output`.
 
+    held_out: the data set with the calibration and test runs (default: data).
     checkpoint: folder for checkpoints (default: "<output>.checkpoint"); a second call with the same recipe and data
     continues an interrupted fit. Raises DatasetError, CheckpointError.
     """
@@ -63,18 +62,29 @@ def train(
         raise DatasetError(f"{data}: was made for another version of the network {network.name}; make it again")
     folder.mkdir(parents=True, exist_ok=True)
 
-    surrogate = new_surrogate(network, recipe)
     pairs = load(data, "train")
-    fit_map(surrogate, pairs, network, recipe, folder / "map.pt", progress)
+    surrogate: MultiClock | Jump
+    if isinstance(recipe, JumpRecipe):
+        surrogate = new_jump(network, recipe)
+        fit_jump(surrogate, pairs, network, recipe, recipe_of(origin), folder, progress)
+        pairs = costly(pairs, recipe)
+    elif isinstance(recipe, MultiClockRecipe):
+        surrogate = new_multi_clock(network, recipe)
+        fit_multi_clock(surrogate, pairs, network, recipe, folder / "map.pt", progress)
+    else:
+        raise TypeError(f"no fit for a {type(recipe).__name__}")
     fit_head(surrogate, pairs, network, recipe, folder / "head.pt", progress)
     del pairs
-    model = finish(surrogate, network, data, recipe)
+    model = finish(surrogate, network, data if held_out is None else held_out, recipe)
     model.write(output)
     return model
 
 
-def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: FitRecipe) -> ModelFile:
-    """Calibrate the gate of a fitted surrogate, measure it on the test runs, and make the model (not yet written)."""
+def finish(surrogate: MultiClock | Jump, network: Network, data: str | Path, recipe: FitRecipe) -> ModelFile:
+    """Calibrate the gate of a fitted surrogate, measure it on the test runs, and make the model (not yet written).
+
+    data: the data set with the calibration and test runs.
+    """
     origin = read_provenance(data)
     held_out = load(data, "calibration")
     outcome = evaluate(surrogate, held_out, network)
@@ -88,7 +98,7 @@ def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: Fi
             "no threshold keeps the accepted errors below the tolerance on every population of calibration runs; "
             "train longer, or raise tolerance or alpha"
         )
-    gate = Gate(_trained_box(network, origin["recipe"]["ranges"]), threshold, recipe.tolerance, recipe.alpha)
+    gate = Gate(_trained_box(network, recipe_of(origin)), threshold, recipe.tolerance, recipe.alpha)
     meta = {
         "accuracy": measure(surrogate, gate, network, load(data, "test")),
         "box": {
@@ -106,7 +116,7 @@ def finish(surrogate: MultiClock, network: Network, data: str | Path, recipe: Fi
     return model
 
 
-def measure(surrogate: MultiClock, gate: Gate, network: Network, test: Pairs) -> dict[str, Any]:
+def measure(surrogate: MultiClock | Jump, gate: Gate, network: Network, test: Pairs) -> dict[str, Any]:
     """Accuracy and coverage on test runs, by population; errors in dex over species with x > X_MIN (1e-13: traces)."""
     outcome = evaluate(surrogate, test, network)
     inside = gate.box.contains(test.start.astype(np.float64), test.density, test.dt, test.temperature, test.conditions)
@@ -147,16 +157,16 @@ def _populations(pairs: Pairs) -> dict[str, NDArray[np.bool_]]:
     return {name: rows for name, rows in masks.items() if rows.any()}
 
 
-def _trained_box(network: Network, ranges: dict[str, Any]) -> Box:
+def _trained_box(network: Network, truth: Recipe) -> Box:
     """The box that the sampler's ranges span."""
-    carbon, oxygen = ranges["carbon"], ranges["oxygen_per_carbon"]
+    ranges = truth.ranges
     return box_of_ranges(
         network.tables(),
-        ranges["temperature"],
-        ranges["density"],
-        [YEAR_S * years for years in ranges["dt_years"]],
-        ranges["conditions"],
-        # The sampler draws C/H and O/C; trace ions shift them by far less than a per cent.
-        {"C/H": (0.99 * carbon[0], 1.01 * carbon[1]), "O/C": (0.99 * oxygen[0], 1.01 * oxygen[1])},
+        ranges.temperature,
+        ranges.density,
+        [YEAR_S * years for years in ranges.dt_years],
+        ranges.conditions,
+        ranges.ratios_of(network.tables()),
         _NET_CHARGE,
+        ranges.density_per_zeta if "zeta" in ranges.conditions else None,
     )

@@ -1,46 +1,80 @@
 """Truth: runs advanced by the native integrator, as pairs (state, conditions, dt) -> state after dt.
 
 Work is cut into units of `runs_per_unit` runs, each with its own random stream, so that any executor gives the same
-data, and an interrupted data set is continued where it stopped (dataset.py).
+data, an interrupted data set is continued where it stopped (dataset.py), and units can be made without end (stream.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate.integrators import NativeRosenbrock
+from pychemsurrogate.integrators.conserve import conservation_defect, conserve
 from pychemsurrogate.network import Network, load_network
-from pychemsurrogate.training.sampling import KINDS, Ranges, disturb, history, initial_abundances
+from pychemsurrogate.training.histories import History, history
+from pychemsurrogate.training.sampling import Range, Ranges, disturb, initial_abundances, log_uniform
+
+FloatArray = NDArray[np.float64]
+
+KINDS = ("tracks", "hydro", "flow", "steps", "brief", "visited", "collapse", "shock", "recorded")
+SPLITS = ("train", "calibration", "test", "shifted", "outside")
 
 # Kinds of run and splits by unit, repeated: whole runs, so no run is in two splits.
-_KIND_OF_UNIT = ("tracks", "hydro", "tracks", "flow", "tracks")
-SPLITS = ("train", "calibration", "test")
+_BLOCK = ("tracks", "hydro", "tracks", "flow", "tracks", "steps", "brief", "flow", "tracks", "steps")
 _SPLIT_OF_BLOCK = ("train",) * 8 + ("calibration", "test")
-UNITS_PER_CYCLE = len(_KIND_OF_UNIT) * len(_SPLIT_OF_BLOCK)
+UNITS_PER_BLOCK = len(_BLOCK)
+UNITS_PER_CYCLE = UNITS_PER_BLOCK * len(_SPLIT_OF_BLOCK)
+_SHIFTED = ("collapse", "shock")
+_VISITED = ("hydro", "flow")
+# How far beyond a bound the states of the split "outside" lie, as a factor.
+_BEYOND: Range = (1.05, 3.0)
+# Net charge of those with one, relative to the electrons.
+_CHARGE: Range = (0.011, 0.1)
+
+Step = Callable[[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
+"""Any map: x = n/n_H (B, S), T [K] (B), n_H [cm^-3] (B), conditions (B, C), dt [s] (B) -> x after dt (B, S)."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a data set: the same recipe gives the same data.
 
-    network: shipped name or path; units: how many units of runs_per_unit runs; rtol, atol (in n/n_H): of the truth.
+    network: shipped name or path; units: how many units of runs_per_unit runs, counted over all splits; splits: those
+    of "train", "calibration" and "test" that are kept, or one of "shifted" (collapse and shock tracks) and "outside"
+    (tracks beyond each bound of the ranges in turn); rtol, atol (in n/n_H): of the truth; loose_rtol: of the
+    integration whose steps are counted (Pairs.steps).
     """
 
     network: str = "osu_09_2008"
     units: int = 250
     runs_per_unit: int = 256
     seed: int = 1
+    splits: tuple[str, ...] = ("train", "calibration", "test")
     rtol: float = 1e-4
     atol: float = 1e-18
+    loose_rtol: float = 0.1
     ranges: Ranges = field(default_factory=Ranges)
 
     def __post_init__(self) -> None:
         if self.units < 1 or self.runs_per_unit < 2:
             raise ValueError("a data set needs at least one unit of at least two runs")
+        by_unit = set(_SPLIT_OF_BLOCK)
+        if not self.splits or (not set(self.splits) <= by_unit and self.splits not in (("shifted",), ("outside",))):
+            raise ValueError("splits: some of train, calibration and test, or shifted alone, or outside alone")
+
+    def unit_numbers(self) -> list[int]:
+        """The units that belong to the recipe's splits."""
+        return [unit for unit in range(self.units) if self.split_of(unit) in self.splits]
+
+    def split_of(self, unit: int) -> str:
+        """The split that all runs of a unit belong to."""
+        return self.splits[0] if self.splits[0] in ("shifted", "outside") else unit_split(unit)
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for provenance."""
@@ -51,16 +85,20 @@ class Recipe:
 class Pairs:
     """P pairs: the state at the start of a step, the conditions during it, and the state at its end.
 
-    start, end: abundances x = n/n_H (P, S) f32; temperature [K], density n_H [cm^-3], dt [s] (P) f64; conditions (P, C)
-    f64 in the network's order; kind (KINDS), begin (STARTS), split (SPLITS) (P) u8; run (P) i64, unique in the data.
+    start (P, S) f64, end (P, S) f32: abundances x = n/n_H. The start is kept in full: rounded ions and electrons would
+    hold a net charge that matters once they have recombined. temperature [K], density n_H [cm^-3], dt [s] (P) f64;
+    conditions (P, C) f64 in the network's order; steps (P) i32: steps, rejected ones included, that the exact
+    integrator takes from start over dt at rtol 0.1, its loosest useful setting: what a surrogate saves; kind (KINDS),
+    begin (STARTS), split (SPLITS) (P) u8; run (P) i64, unique in the data.
     """
 
-    start: NDArray[np.float32]
+    start: FloatArray
     end: NDArray[np.float32]
-    temperature: NDArray[np.float64]
-    density: NDArray[np.float64]
-    conditions: NDArray[np.float64]
-    dt: NDArray[np.float64]
+    temperature: FloatArray
+    density: FloatArray
+    conditions: FloatArray
+    dt: FloatArray
+    steps: NDArray[np.int32]
     kind: NDArray[np.uint8]
     begin: NDArray[np.uint8]
     split: NDArray[np.uint8]
@@ -80,67 +118,209 @@ class Pairs:
 
 
 def unit_kind(unit: int) -> str:
-    """The kind of run (KINDS) that a unit holds."""
-    return _KIND_OF_UNIT[unit % len(_KIND_OF_UNIT)]
+    """The kind of run (KINDS) that a unit of training, calibration or test holds."""
+    return _BLOCK[unit % UNITS_PER_BLOCK]
 
 
 def unit_split(unit: int) -> str:
-    """The split (SPLITS) that all runs of a unit belong to."""
-    return _SPLIT_OF_BLOCK[unit // len(_KIND_OF_UNIT) % len(_SPLIT_OF_BLOCK)]
+    """The split (train, calibration or test) that all runs of a unit belong to."""
+    return _SPLIT_OF_BLOCK[unit // UNITS_PER_BLOCK % len(_SPLIT_OF_BLOCK)]
 
 
 def compute_unit(recipe: Recipe, unit: int) -> tuple[Pairs, int]:
     """Compute one unit: its pairs, and how many pairs were dropped because the integrator gave up on them."""
-    network = load_network(recipe.network)
+    truth = Truth.of(recipe)
+    split = recipe.split_of(unit)
     rng = np.random.default_rng([recipe.seed, unit])
-    integrator = NativeRosenbrock(network, rtol=recipe.rtol, atol=recipe.atol, threads=1)
-    return follow(network, integrator, recipe, unit, rng)
+    numbers = np.arange(unit * recipe.runs_per_unit, (unit + 1) * recipe.runs_per_unit)
+    if split == "outside":
+        sides = _sides(recipe.ranges, truth.network)
+        ranges = sides[unit % len(sides)]
+        parcels = Parcels.new(truth, ranges or recipe.ranges, recipe.runs_per_unit, "tracks", rng)
+        return follow(parcels, "tracks", split, numbers, rng, charged=ranges is None)
+    kind = _SHIFTED[unit % len(_SHIFTED)] if split == "shifted" else unit_kind(unit)
+    parcels = Parcels.new(truth, recipe.ranges, recipe.runs_per_unit, kind, rng)
+    return follow(parcels, kind, split, numbers, rng)
+
+
+def visit(recipe: Recipe, step: Step, unit: int, tour: int, segments: int = 40) -> tuple[Pairs, int]:
+    """Pairs that start from the states that the map `step` itself visits, and how many pairs were dropped.
+
+    Runs of the kinds hydro and flow in turn go on for `segments` steps with what `step` makes of them, brought back to
+    their elements and charge; each pair ends in the truth from where it starts. The runs are those of no other unit,
+    tour (>= 1: the rounds of training) or data set of the recipe, and of the split that the unit belongs to. A run that
+    `step` leaves without a finite, positive state goes on from the truth.
+    """
+    if tour < 1:
+        raise ValueError("the first tour has the number 1")
+    rng = np.random.default_rng([recipe.seed, unit, tour])
+    kind = _VISITED[unit % len(_VISITED)]
+    numbers = (tour << 40) + np.arange(unit * recipe.runs_per_unit, (unit + 1) * recipe.runs_per_unit)
+    parcels = Parcels.new(Truth.of(recipe), recipe.ranges, recipe.runs_per_unit, kind, rng, segments)
+    pairs, dropped = follow(parcels, kind, unit_split(unit), numbers, rng, step=step)
+    return replace(pairs, kind=np.full_like(pairs.kind, KINDS.index("visited"))), dropped
+
+
+class Truth:
+    """The exact answer for a network, and what the loosest useful integration costs."""
+
+    def __init__(self, network: Network, rtol: float, atol: float, loose_rtol: float) -> None:
+        self.network = network
+        self._exact = NativeRosenbrock(network, rtol=rtol, atol=atol, threads=1)
+        self._loose = NativeRosenbrock(network, rtol=loose_rtol, threads=1)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Truth:
+        """Who knows the truth of a recipe; made once a process."""
+        return _truth(recipe.network, recipe.rtol, recipe.atol, recipe.loose_rtol)
+
+    def advance(
+        self, x: FloatArray, temperature: FloatArray, density: FloatArray, conditions: FloatArray, dt: FloatArray
+    ) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """x (B, S) after dt and whether the integrator served the cell; arguments as of Step."""
+        at = dict(zip(self.network.conditions, conditions.T, strict=True))
+        n, status = self._exact.advance(x * density[:, None], dt, temperature, at)
+        return n / density[:, None], status >= 0
+
+    def steps(
+        self, x: FloatArray, temperature: FloatArray, density: FloatArray, conditions: FloatArray, dt: FloatArray
+    ) -> NDArray[np.int32]:
+        """Steps and rejected steps (B) of the loose integration."""
+        at = dict(zip(self.network.conditions, conditions.T, strict=True))
+        counts = np.zeros((len(x), 3), dtype=np.int32)
+        self._loose.advance(x * density[:, None], dt, temperature, at, counts)
+        total: NDArray[np.int32] = counts[:, 0] + counts[:, 1]
+        return total
+
+
+@lru_cache(maxsize=4)
+def _truth(network: str, rtol: float, atol: float, loose_rtol: float) -> Truth:
+    return Truth(load_network(network), rtol, atol, loose_rtol)
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """Runs about to be followed: their states x (N, S) before the rest, their history, and who knows the truth."""
+
+    x: FloatArray
+    past: History
+    truth: Truth
+
+    @classmethod
+    def new(
+        cls,
+        truth: Truth,
+        ranges: Ranges,
+        runs: int,
+        kind: str,
+        rng: np.random.Generator,
+        segments: int | None = None,
+    ) -> Parcels:
+        """Draw states and a history of a kind for `runs` runs."""
+        x = initial_abundances(truth.network.tables(), ranges, runs, rng)
+        return cls(x, history(kind, ranges, runs, rng, segments), truth)
 
 
 def follow(
-    network: Network, integrator: NativeRosenbrock, recipe: Recipe, unit: int, rng: np.random.Generator
+    parcels: Parcels,
+    kind: str,
+    split: str,
+    numbers: NDArray[np.int64],
+    rng: np.random.Generator,
+    step: Step | None = None,
+    charged: bool = False,
 ) -> tuple[Pairs, int]:
-    """Follow the runs of a unit through their histories; pairs as in compute_unit."""
-    tables = network.tables()
-    kind, runs = unit_kind(unit), recipe.runs_per_unit
-    x = initial_abundances(tables, recipe.ranges, runs, rng)
-    past = history(kind, recipe.ranges, runs, rng)
+    """Follow runs through their history; pairs as in compute_unit.
 
-    def advance(
-        x: NDArray[np.float64], segment: int, dt: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        density = past.density[segment][:, None]
-        at = {name: past.conditions[name][segment] for name in network.conditions}
-        n, status = integrator.advance(x * density, dt, past.temperature[segment], at)
-        return n / density, status >= 0
+    numbers (N): of the runs; step: what the runs go on with instead of the truth; charged: whether each pair starts
+    with some net charge.
+    """
+    past, truth = parcels.past, parcels.truth
+    network, tables, runs = truth.network, truth.network.tables(), len(numbers)
 
-    x, _ = advance(x, 0, past.relax)
+    def conditions(segment: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        at = np.empty((runs, len(network.conditions)))
+        for column, name in enumerate(network.conditions):
+            at[:, column] = past.conditions[name][segment]
+        return past.temperature[segment], past.density[segment], at
+
+    x, _ = truth.advance(parcels.x, *conditions(0), past.relax)
     parts: list[Pairs] = []
     dropped = 0
     for segment in range(len(past.dt)):
         start, begin = disturb(x, kind, tables, rng)
+        if charged:
+            start = _charge(start, network, rng)
+        at = conditions(segment)
         ends = []
         state, elapsed, good = start, np.zeros(runs), np.ones(runs, dtype=bool)
         for dt in past.dt[segment].T:
-            state, solved = advance(state, segment, dt - elapsed)
+            state, solved = truth.advance(state, *at, dt - elapsed)
             elapsed, good = dt, good & solved
             ends.append(state)
             if past.recorded[segment]:
                 pairs = Pairs(
-                    start=start.astype(np.float32),
+                    start=start,
                     end=state.astype(np.float32),
-                    temperature=past.temperature[segment],
-                    density=past.density[segment],
-                    conditions=np.stack([past.conditions[name][segment] for name in network.conditions], axis=1),
+                    temperature=at[0],
+                    density=at[1],
+                    conditions=at[2],
                     dt=dt,
+                    steps=truth.steps(start, *at, dt),
                     kind=np.full(runs, KINDS.index(kind), dtype=np.uint8),
                     begin=begin,
-                    split=np.full(runs, SPLITS.index(unit_split(unit)), dtype=np.uint8),
-                    run=np.arange(unit * runs, (unit + 1) * runs),
+                    split=np.full(runs, SPLITS.index(split), dtype=np.uint8),
+                    run=numbers,
                 )
                 parts.append(pairs.where(good))
                 dropped += int((~good).sum())
         # Any of the ends may be where the run goes on, the later ones more often.
         chosen = np.sqrt(rng.random(runs)) * len(ends)
         x = np.stack(ends)[chosen.astype(int), np.arange(runs)]
+        if step is not None:
+            x = _moved(step, start, at, past.dt[segment][:, -1], x, tables.composition)
     return Pairs.concatenate(parts), dropped
+
+
+def _moved(
+    step: Step,
+    start: FloatArray,
+    at: tuple[FloatArray, FloatArray, FloatArray],
+    dt: FloatArray,
+    otherwise: FloatArray,
+    composition: FloatArray,
+) -> FloatArray:
+    """What `step` makes of start, with its elements and charge; `otherwise` where that is no state."""
+    guess = np.array(step(start, *at, dt), dtype=np.float64)
+    usable = (np.isfinite(guess) & (guess >= 0.0)).all(axis=1)
+    guess[~usable] = otherwise[~usable]
+    guess = conserve(guess, start, composition)
+    usable &= conservation_defect(guess, start, composition).max(axis=1) <= 1e-12
+    moved: FloatArray = np.where(usable[:, None], guess, otherwise)
+    return moved
+
+
+def _charge(x: FloatArray, network: Network, rng: np.random.Generator) -> FloatArray:
+    """x with electrons that miss neutrality by _CHARGE of themselves, to either side."""
+    electron, charge = network.species_index("e-"), network.tables().composition[-1]
+    ions = np.delete(x, electron, axis=1) @ np.delete(charge, electron)
+    share = log_uniform(rng, _CHARGE, len(x)) * rng.choice([-1.0, 1.0], len(x))
+    charged: FloatArray = x.copy()
+    charged[:, electron] = ions / (1.0 + share)  # net charge = ions - electrons = share * electrons
+    return charged
+
+
+def _sides(ranges: Ranges, network: Network) -> list[Ranges | None]:
+    """The ranges with one of them just below or just above its bounds, for each in turn; None: net charge."""
+
+    def both(bounds: Range) -> tuple[Range, Range]:
+        near, far = _BEYOND
+        return (bounds[0] / far, bounds[0] / near), (bounds[1] * near, bounds[1] * far)
+
+    sides: list[Ranges | None] = [None]
+    sides += [replace(ranges, temperature=beyond) for beyond in both(ranges.temperature)]
+    if "zeta" in ranges.conditions:
+        sides += [replace(ranges, density_per_zeta=beyond) for beyond in both(ranges.density_per_zeta)]
+    for name, bounds in ranges.ratios_of(network.tables()).items():
+        sides += [replace(ranges, ratios={**ranges.ratios, name: beyond}) for beyond in both(bounds)]
+    return sides

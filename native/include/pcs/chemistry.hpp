@@ -25,6 +25,18 @@ class Tables {
             loss[i] = gather_sum(rate_, plan_.loss, plan_.loss_begin[i], plan_.loss_begin[i + 1]);
     }
 
+    // What every species gains, and the frequency at which it is lost: dx/dt = gain - frequency x, each reaction's net
+    // effect counted. Entry i goes to gain[i * stride] and frequency[i * stride]; k and rate as for the constructor.
+    static void gain_and_frequency(const PlanView& plan, Vec* k, Vec* rate, const Vec* x, Vec* gain, Vec* frequency,
+                                   int stride) {
+        rates(plan, k, x, rate);
+        partials(plan, x, k);
+        for (int i = 0; i < plan.n_species; ++i) {
+            gain[i * stride] = gather_sum(rate, plan.gain, plan.gain_begin[i], plan.gain_begin[i + 1]);
+            frequency[i * stride] = gather_sum(k, plan.frequency, plan.frequency_begin[i], plan.frequency_begin[i + 1]);
+        }
+    }
+
     // M becomes the factors of I * shift - J(x).
     void factorise(const Vec* x, Vec shift, Vec* M) const {
         partials(plan_, x, k_);
@@ -46,6 +58,10 @@ class Generated {
     static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
     void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
     void loss(const Vec* x, Vec* loss) const { Code::loss(k_, x, loss); }
+    static void gain_and_frequency(const PlanView&, const Vec* k, Vec*, const Vec* x, Vec* gain, Vec* frequency,
+                                   int stride) {
+        Code::gain_and_frequency(k, x, gain, frequency, stride);
+    }
     void factorise(const Vec* x, Vec shift, Vec* M) const { Code::factorise(k_, x, shift, M); }
     void solve(const Vec* M, Vec* b) const { Code::solve(M, b); }
 

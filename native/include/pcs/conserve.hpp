@@ -10,79 +10,117 @@ struct Defect {
     Vec before, after;  // max over quantities of |sum a (x - x0)| / sum |a| max(x, x0)
 };
 
-// Newton on the (elements + charge) equations A (x exp(A^T lambda)) = A x0, in double precision, lane by lane.
-// Rows that are absent or depend on the others are skipped. `u` is scratch (species); lambda (conserved) is returned.
-inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* u, Vec* lambda) {
-    const int S = plan.n_species, Q = plan.n_conserved;
-    constexpr int newton_steps = 20;
-    constexpr double nearly = 1e-8;  // Newton's method squares the defect: from here one more step reaches round-off
-    constexpr double dependent = 1e-12, longest_step = 2.0;
-    Vec target[max_conserved], residual[max_conserved];
-    Vec gram[max_conserved * max_conserved];
-    for (int q = 0; q < Q; ++q) target[q] = lambda[q] = Vec{};
-    for (int i = 0; i < S; ++i)
-        for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
-            target[plan.holds[e]] += plan.holds_count[e] * x0[i];
-    Defect defect{};
-    Int done = {};
-    for (int step = 0;; ++step) {
-        Vec worst = {}, size[max_conserved];
-        for (int q = 0; q < Q; ++q) residual[q] = size[q] = Vec{};
-        for (int i = 0; i < S; ++i)
-            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e) {
-                const int q = plan.holds[e];
-                residual[q] += plan.holds_count[e] * x[i];  // the sum first
-                size[q] += __builtin_fabs(plan.holds_count[e]) * max(x[i], x0[i]);
-            }
-        for (int q = 0; q < Q; ++q) {
-            residual[q] = target[q] - residual[q];
-            const Vec relative = abs(residual[q]) / max(size[q], broadcast(1e-300));
-            worst = relative > worst ? relative : worst;
-            worst = residual[q] == residual[q] ? worst : residual[q];  // a NaN must not look conserved
-        }
-        if (step == 0) defect.before = worst;
-        defect.after = worst;
-        if (step == newton_steps || !any(~done)) return defect;
-        const Int moving = ~done;
-        done |= worst <= nearly;
+inline Vec held_sum(const PlanView& plan, int q, const Vec* x) {
+    Vec sum = {};
+    for (int e = plan.held_begin[q]; e < plan.held_begin[q + 1]; ++e) sum += plan.held_count[e] * x[plan.held[e]];
+    return sum;
+}
 
-        // The Gram matrix A diag(x) A^T, Gaussian elimination with dependent rows skipped.
-        for (int e = 0; e < Q * Q; ++e) gram[e] = Vec{};
-        for (int i = 0; i < S; ++i)
-            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
-                for (int d = plan.holds_begin[i]; d <= e; ++d)
-                    gram[plan.holds[e] * Q + plan.holds[d]] += plan.holds_count[e] * plan.holds_count[d] * x[i];
-        for (int q = 0; q < Q; ++q)
-            for (int p = 0; p < q; ++p) gram[p * Q + q] = gram[q * Q + p];
-        Vec original[max_conserved];
-        for (int q = 0; q < Q; ++q) original[q] = gram[q * Q + q];
-        for (int q = 0; q < Q; ++q) {
-            const Int usable = gram[q * Q + q] > dependent * original[q];
-            const Vec inverse = usable ? 1.0 / gram[q * Q + q] : Vec{};
-            gram[q * Q + q] = inverse;
-            for (int r = q + 1; r < Q; ++r) {
-                const Vec factor = gram[r * Q + q] * inverse;
-                for (int c = q + 1; c < Q; ++c) gram[r * Q + c] -= factor * gram[q * Q + c];
-                residual[r] -= factor * residual[q];
-            }
-        }
-        for (int q = Q - 1; q >= 0; --q) {
-            Vec value = residual[q];
-            for (int c = q + 1; c < Q; ++c) value -= gram[q * Q + c] * residual[c];
-            residual[q] = value * gram[q * Q + q];
-        }
-        Vec longest = {};
-        for (int i = 0; i < S; ++i) {
-            u[i] = Vec{};
-            for (int e = plan.holds_begin[i]; e < plan.holds_begin[i + 1]; ++e)
-                u[i] += plan.holds_count[e] * residual[plan.holds[e]];
-            longest = max(abs(u[i]), longest);
-        }
-        Vec damping = longest > longest_step ? longest_step / longest : broadcast(1.0);
-        damping = moving ? damping : Vec{};  // a lane that is done stays as it is, whatever its neighbours do
-        for (int q = 0; q < Q; ++q) lambda[q] += damping * residual[q];
-        for (int i = 0; i < S; ++i) x[i] = moving ? x[i] * exp(damping * u[i]) : x[i];
+inline Vec relative_defect(const PlanView& plan, const Vec* x0, const Vec* x, const Vec* residual) {
+    Vec worst = {};
+    for (int q = 0; q < plan.n_conserved; ++q) {
+        Vec size = {};
+        for (int e = plan.held_begin[q]; e < plan.held_begin[q + 1]; ++e)
+            size += __builtin_fabs(plan.held_count[e]) * max(x[plan.held[e]], x0[plan.held[e]]);
+        const Vec relative = abs(residual[q]) / max(size, broadcast(1e-300));
+        worst = relative > worst ? relative : worst;
+        worst = residual[q] == residual[q] ? worst : residual[q];  // a NaN must not look conserved
     }
+    return worst;
+}
+
+// Solves gram y = right in place for a symmetric positive matrix whose lower triangle is given (and spent), by
+// elimination; rows that are absent or depend on those before them get y = 0.
+template <int fixed>
+inline void solve_gram(int n_conserved, Vec* gram, Vec* right) {
+    const int Q = fixed > 0 ? fixed : n_conserved;
+    constexpr double dependent = 1e-12;  // of a diagonal, left after elimination
+    Vec original[max_conserved];
+    for (int q = 0; q < Q; ++q) original[q] = gram[q * Q + q];
+    for (int q = 0; q < Q; ++q) {
+        const Vec pivot = gram[q * Q + q];
+        const Vec inverse = pivot > dependent * original[q] ? 1.0 / pivot : Vec{};
+        gram[q * Q + q] = inverse;
+        for (int r = q + 1; r < Q; ++r) {
+            const Vec factor = gram[r * Q + q] * inverse;
+            for (int c = q + 1; c <= r; ++c) gram[r * Q + c] -= factor * gram[c * Q + q];
+            right[r] -= factor * right[q];
+        }
+    }
+    for (int q = Q - 1; q >= 0; --q) {
+        Vec value = right[q];
+        for (int r = q + 1; r < Q; ++r) value -= gram[r * Q + q] * right[r];
+        right[q] = value * gram[q * Q + q];
+    }
+}
+
+// Newton on the (elements + charge) equations A (x exp(A^T lambda)) = A x0, in double precision, lane by lane.
+// Rows that are absent or depend on the others are skipped. lambda (conserved) is returned; `factor` is scratch
+// (n_counts): a species' exp(A^T lambda) is the product of one factor for every quantity that it holds.
+// fixed: the number of conserved quantities, where the compiler is to know it; else 0.
+template <int fixed>
+inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+    const int S = plan.n_species, Q = fixed > 0 ? fixed : plan.n_conserved;
+    constexpr int newton_steps = 20;
+    // A step u in ln x leaves a relative defect below u^2 exp(|u|) / 2: after one this short there is only round-off.
+    constexpr double last_step = 1e-7;
+    constexpr double longest_step = 2.0;
+    Vec target[max_conserved], residual[max_conserved], gram[max_conserved * max_conserved];
+    for (int q = 0; q < Q; ++q) target[q] = held_sum(plan, q, x0), lambda[q] = Vec{};
+    Defect defect{};
+    Int moving = ~Int{};
+    for (int step = 0;; ++step) {
+        for (int q = 0; q < Q; ++q) residual[q] = target[q] - held_sum(plan, q, x);  // the sum first
+        if (step == 0) defect.before = relative_defect(plan, x0, x, residual);
+        if (step == newton_steps || !any(moving)) {
+            defect.after = relative_defect(plan, x0, x, residual);
+            return defect;
+        }
+        for (int q = 0, pair = 0; q < Q; ++q) {
+            for (int p = 0; p < q; ++p, ++pair) {
+                Vec sum = {};
+                for (int e = plan.both_begin[pair]; e < plan.both_begin[pair + 1]; ++e)
+                    sum += plan.both_count[e] * x[plan.both[e]];
+                gram[q * Q + p] = sum;
+            }
+            Vec sum = {};
+            for (int e = plan.held_begin[q]; e < plan.held_begin[q + 1]; ++e)
+                sum += plan.held_count[e] * plan.held_count[e] * x[plan.held[e]];
+            gram[q * Q + q] = sum;
+        }
+        solve_gram<fixed>(Q, gram, residual);
+
+        Vec bound = {};  // on the step in ln x
+        for (int q = 0; q < Q; ++q) bound += plan.most_held[q] * abs(residual[q]);
+        Vec damping = broadcast(1.0);
+        if (any(bound > longest_step)) {
+            Vec longest = {};
+            for (int i = 0; i < S; ++i) {
+                Vec u = {};
+                for (int e = plan.counts_begin[i]; e < plan.counts_begin[i + 1]; ++e)
+                    u += plan.count[plan.counts[e]] * residual[plan.count_of[plan.counts[e]]];
+                longest = max(abs(u), longest);
+            }
+            damping = (bound > longest_step) & (longest > longest_step) ? longest_step / longest : damping;
+        }
+        for (int q = 0; q < Q; ++q) {
+            residual[q] = moving ? damping * residual[q] : Vec{};  // a lane that is done stays as it is
+            lambda[q] += residual[q];
+        }
+        for (int f = 0; f < plan.n_counts; ++f) factor[f] = exp(plan.count[f] * residual[plan.count_of[f]]);
+        for (int i = 0; i < S; ++i) {
+            Vec moved = x[i];
+            for (int e = plan.counts_begin[i]; e < plan.counts_begin[i + 1]; ++e) moved *= factor[plan.counts[e]];
+            x[i] = moved;
+        }
+        moving &= ~(bound <= last_step);
+    }
+}
+
+inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+    // H, C, O and charge: unrolled loops over four quantities take a fifth off.
+    return plan.n_conserved == 4 ? conserve_by<4>(plan, x0, x, factor, lambda)
+                                 : conserve_by<0>(plan, x0, x, factor, lambda);
 }
 
 }  // namespace pcs::PCS_ISA

@@ -14,7 +14,8 @@ inline bool state_inside(const PlanView& plan, const SurrogateView& s, const Cel
                          int stride) {
     const auto total = [&](int quantity) {
         double sum = 0;
-        for (int i = 0; i < plan.n_species; ++i) sum += plan.composition[quantity * plan.n_species + i] * x[i * stride];
+        for (int e = plan.held_begin[quantity]; e < plan.held_begin[quantity + 1]; ++e)
+            sum += plan.held_count[e] * x[plan.held[e] * stride];
         return sum;
     };
     for (int k = 0; k < s.n_sides; ++k) {

@@ -134,6 +134,7 @@ constexpr uint64_t kernel_layout() {
                                   sizeof(CellQueue),
                                   sizeof(IntegratorSettings),
                                   sizeof(IntegratorStatistics),
+                                  sizeof(SurrogateSettings),
                                   sizeof(FinishArrays),
                                   sizeof(Kernels)};
     uint64_t mixed = 0;

@@ -25,6 +25,8 @@ class Plan {
     };
     void order_species(const NetworkTables& tables);
     void group_reactions(const NetworkTables& tables);
+    void gather_shapes(const NetworkTables& tables);
+    void gather_composition(const NetworkTables& tables);
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
     void gather_terms();
@@ -34,8 +36,11 @@ class Plan {
 
     int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0, dense_ = 0;
     std::vector<std::int32_t> order_, position_;  // plan -> host, host -> plan
-    std::vector<double> composition_, scale_weights_, parameters_, holds_count_;
-    Rows holds_;
+    std::vector<double> composition_, scale_weights_, parameters_, strength_;
+    std::vector<std::int32_t> shape_;
+    Rows held_, both_, counts_;
+    std::vector<double> held_count_, both_count_, most_held_, count_;
+    std::vector<std::int32_t> count_of_;
     std::vector<Group> groups_;
     std::vector<std::int32_t> reaction_of_;  // plan's rate -> reaction of the tables, -1: padding
     std::vector<std::int32_t> reactants_;

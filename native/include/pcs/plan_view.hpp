@@ -28,9 +28,10 @@ constexpr int n_laws = 8;
 
 // Reactions of one law and one number of reactants lie together: the plan's reactions [begin, end).
 // A rate is its coefficient times `bodies` reactants, and the coefficient holds n_H to the power `density_power`.
+// Coefficients that differ in the first parameter alone have one shape, which is evaluated once.
 struct Group {
     Law law;
-    int32_t bodies, density_power, conditions[max_conditions], begin, end;
+    int32_t bodies, density_power, conditions[max_conditions], begin, end, shape_begin, shape_end;
 };
 
 constexpr int lu_tile = 4;  // rows and columns that are worked on together in the full block at the end of M
@@ -48,15 +49,25 @@ struct SharedPivot {
 struct PlanView {
     uint64_t fingerprint;  // of all that follows but the rate parameters: equal plans, equal kernels
     int32_t n_species, n_conserved, n_conditions, n_groups;
-    int32_t n_rates;  // reactions, each group padded to a multiple of 8 with rates of 0
+    int32_t n_rates;   // reactions, each group padded to a multiple of 8 with rates of 0
+    int32_t n_shapes;  // at most as many, padded likewise
     const int32_t* order;
-    const double* composition;           // (Q, S) in plan order
-    const int32_t *holds_begin, *holds;  // its entries that are not 0, species by species: what a species holds ...
-    const double* holds_count;           // ... and how much of it
-    const double* scale_weights;         // (S)
+    const double* composition;    // (Q, S) in plan order
+    const double* scale_weights;  // (S)
     const Group* groups;
-    const double* parameters;  // (n_parameters, n_rates)
+    const double* parameters;  // (n_parameters, n_shapes), the first parameter 1
+    const double* strength;    // (n_rates): the first parameter, ...
+    const int32_t* shape;      // ... and of what it is a multiple
     const int32_t* reactants;  // (n_rates, 3)
+
+    // The composition without its zeros. Quantity by quantity: which species hold how much of it; pair by pair of
+    // quantities, (1, 0), (2, 0), (2, 1), (3, 0) ...: which species hold both, and the product of the two counts.
+    const int32_t *held_begin, *held, *both_begin, *both;
+    const double *held_count, *both_count, *most_held;  // most_held (Q): the largest |count|
+    // Species by species: numbers of the pairs (quantity, count) that occur.
+    int32_t n_counts;
+    const int32_t *counts_begin, *counts, *count_of;  // count_of (n_counts): the quantity
+    const double* count;                              // (n_counts)
 
     // rhs: dx_i/dt = sum of rates[gain] - sum of rates[loss]; a coefficient of 2 is two entries.
     const int32_t *gain_begin, *gain, *loss_begin, *loss;

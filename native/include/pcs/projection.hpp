@@ -9,14 +9,17 @@ namespace pcs::PCS_ISA {
 class Projection {
   public:
     Projection(const PlanView& plan, Memory& memory)
-        : plan(plan), x(memory.vec(plan.n_species)), guess(memory.vec(plan.n_species)), u(memory.vec(plan.n_species)) {}
+        : plan(plan),
+          x(memory.vec(plan.n_species)),
+          guess(memory.vec(plan.n_species)),
+          factors(memory.vec(plan.n_counts)) {}
 
     // Again, after the finish: lambda, and the defect before, then tell of both times.
     void conserve(Tile& t, bool again = false) {
         for (int v = 0; v < t.used; ++v) {
             for (int i = 0; i < t.S; ++i) x[i] = t.x[i * vectors + v], guess[i] = t.guess[i * vectors + v];
             Vec multiplier[max_conserved];
-            const Defect defect = PCS_ISA::conserve(plan, x, guess, u, multiplier);
+            const Defect defect = PCS_ISA::conserve(plan, x, guess, factors, multiplier);
             for (int i = 0; i < t.S; ++i) t.guess[i * vectors + v] = guess[i];
             for (int q = 0; q < plan.n_conserved; ++q) {
                 Vec& lambda = t.lambda[q * vectors + v];
@@ -44,7 +47,7 @@ class Projection {
 
   private:
     const PlanView& plan;
-    Vec *x, *guess, *u;  // W cells: (S)
+    Vec *x, *guess, *factors;  // W cells: (S); of the projection
 };
 
 }  // namespace pcs::PCS_ISA

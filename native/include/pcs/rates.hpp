@@ -78,10 +78,13 @@ struct RateInput {
 };
 
 // The coefficients of some cells for their fractions x = n / n_H, with the powers of n_H that make all of them 1/s.
-// Vectors run over reactions; the cells take turns at each, so that its part of k is written while it is in the cache.
-inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k) {
+// Vectors run over shapes first, one cell at a time, then over cells. `shapes` is scratch (n_shapes).
+inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes) {
     Temperature t[W];
-    for (int c = 0; c < n_cells; ++c) t[c] = temperature_of(broadcast(cells[c].temperature_K));
+    Int fresh = {};
+    for (int c = 0; c < n_cells; ++c)
+        t[c] = temperature_of(broadcast(cells[c].temperature_K)), fresh[cells[c].lane] = -1;
+    for (int s = 0; s < plan.n_shapes; ++s) shapes[s] = Vec{};
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         double scale[W];
@@ -92,32 +95,34 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
             for (int i = 0; i < max_conditions; ++i)
                 if (group.conditions[i] >= 0) condition[c][i] = broadcast(cells[c].conditions[group.conditions[i]]);
         }
-        for (int r = group.begin; r < group.end; r += W) {
+        for (int s = group.shape_begin; s < group.shape_end; s += W) {
             Vec p[n_parameters];
-            for (int i = 0; i < n_parameters; ++i) p[i] = load(plan.parameters + i * plan.n_rates + r);
+            for (int i = 0; i < n_parameters; ++i) p[i] = load(plan.parameters + i * plan.n_shapes + s);
             for (int c = 0; c < n_cells; ++c) {
                 const Vec value = rate_coefficient(group.law, p, t[c], condition[c]) * scale[c];
-                for (int i = 0; i < W; ++i) k[r + i][cells[c].lane] = value[i];
+                for (int i = 0; i < W; ++i) shapes[s + i][cells[c].lane] = value[i];
             }
         }
     }
+    for (int r = 0; r < plan.n_rates; ++r) k[r] = fresh ? plan.strength[r] * shapes[plan.shape[r]] : k[r];
 }
 
 // The coefficients of W cells in the reduced form, per unit n_H dt: conditions are divided by n_H, so one- and two-body
 // coefficients lose their n_H alike (the network has that symmetry, or it has no surrogate).
-inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k) {
+inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k, Vec* shapes) {
     const Temperature t = temperature_of(temperature_K);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         Vec condition[max_conditions] = {};
         for (int c = 0; c < max_conditions; ++c)
             if (group.conditions[c] >= 0) condition[c] = conditions[group.conditions[c]];
-        for (int r = group.begin; r < group.end; ++r) {
+        for (int s = group.shape_begin; s < group.shape_end; ++s) {
             Vec p[n_parameters];
-            for (int i = 0; i < n_parameters; ++i) p[i] = broadcast(plan.parameters[i * plan.n_rates + r]);
-            k[r] = rate_coefficient(group.law, p, t, condition);
+            for (int i = 0; i < n_parameters; ++i) p[i] = broadcast(plan.parameters[i * plan.n_shapes + s]);
+            shapes[s] = rate_coefficient(group.law, p, t, condition);
         }
     }
+    for (int r = 0; r < plan.n_rates; ++r) k[r] = plan.strength[r] * shapes[plan.shape[r]];
 }
 
 }  // namespace pcs::PCS_ISA

@@ -36,7 +36,7 @@ constexpr double c[stages][stages] = {
 // What one thread needs; every array is W lanes wide.
 struct IntegratorWorkspace {
     Vec *x, *x_new, *f, *factor, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
-    Vec *done_x, *done_x0, *scratch;                                 // cells that await projection
+    Vec *done_x, *done_x0, *factors;                                 // cells that await projection, and its scratch
     double* conditions;                                              // (W, conditions): of cells that are read
 };
 
@@ -54,7 +54,7 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     space.factor = vectors(FactorScratch::length(plan));
     for (Vec*& stage : space.K) stage = vectors(S);
     space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
-    space.done_x = vectors(S), space.done_x0 = vectors(S), space.scratch = vectors(S);
+    space.done_x = vectors(S), space.done_x0 = vectors(S), space.factors = vectors(plan.n_counts);
     space.conditions = doubles(W * plan.n_conditions + 1);
     if (w) *w = space;
     return used;
@@ -258,7 +258,7 @@ class Integrator {
         for (int l = n_done; l < W; ++l)  // idle lanes: any valid state
             for (int i = 0; i < plan.n_species; ++i) w.done_x[i][l] = w.done_x0[i][l] = w.done_x0[i][0];
         Vec lambda[max_conserved];
-        const Defect defect = conserve(plan, w.done_x0, w.done_x, w.scratch, lambda);
+        const Defect defect = conserve(plan, w.done_x0, w.done_x, w.factors, lambda);
         for (int l = 0; l < n_done; ++l) {
             if (!(defect.after[l] <= 1e-12)) {
                 cells.status[done_cell[l]] = -3;
@@ -290,7 +290,7 @@ class Integrator {
             fresh[l] = -1, rejected_before[l] = 0, steps[l] = rejected[l] = 0;
             ++n_active;
         }
-        if (n_fresh > 0) rate_coefficients(plan, fresh_cells, n_fresh, w.k);
+        if (n_fresh > 0) rate_coefficients(plan, fresh_cells, n_fresh, w.k, w.rate);
     }
 
     // A lane without a cell idles on the zero state, where no coefficients matter.

@@ -46,26 +46,53 @@ struct scalar_of<Vec32> {
     using integer = Int32;
 };
 
-inline Vec broadcast(double a) { return a - Vec{}; }
-inline Vec32 broadcast32(float a) { return a - Vec32{}; }
-inline Vec load(const double* p) {
-    Vec v;
+template <class Real>
+struct vector_of;
+template <>
+struct vector_of<double> {
+    using type = Vec;
+};
+template <>
+struct vector_of<float> {
+    using type = Vec32;
+};
+
+// The same in either precision; by name in one of them.
+template <class V>
+inline V broadcast_as(typename scalar_of<V>::type a) {
+    return a - V{};
+}
+template <class V>
+inline V load_as(const typename scalar_of<V>::type* p) {
+    V v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
-inline Vec32 load32(const float* p) {
-    Vec32 v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
+template <class V>
+inline void store_as(typename scalar_of<V>::type* p, V v) {
+    __builtin_memcpy(p, &v, sizeof v);
 }
-inline void store(double* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
-inline void store32(float* p, Vec32 v) { __builtin_memcpy(p, &v, sizeof v); }
+inline Vec broadcast(double a) { return broadcast_as<Vec>(a); }
+inline Vec32 broadcast32(float a) { return broadcast_as<Vec32>(a); }
+inline Vec load(const double* p) { return load_as<Vec>(p); }
+inline Vec32 load32(const float* p) { return load_as<Vec32>(p); }
+inline void store(double* p, Vec v) { store_as(p, v); }
+inline void store32(float* p, Vec32 v) { store_as(p, v); }
+// Two vectors of doubles: GCC converts it to and from floats in registers, a half of them through memory.
+typedef double Both __attribute__((vector_size(16 * PCS_WIDTH)));
 // The lower (0) or upper (1) half of a vector of floats, in double precision.
 inline Vec widen(Vec32 v, int half) {
-    typedef float Half __attribute__((vector_size(4 * PCS_WIDTH)));
-    Half part;
-    __builtin_memcpy(&part, (const float*)&v + half * W, sizeof part);
-    return __builtin_convertvector(part, Vec);
+    const Both both = __builtin_convertvector(v, Both);
+    Vec part;
+    __builtin_memcpy(&part, (const Vec*)&both + half, sizeof part);
+    return part;
+}
+// Two vectors of doubles, rounded, as one of floats.
+inline Vec32 narrow(Vec lower, Vec upper) {
+    Both both;
+    __builtin_memcpy(&both, &lower, sizeof lower);
+    __builtin_memcpy((Vec*)&both + 1, &upper, sizeof upper);
+    return __builtin_convertvector(both, Vec32);
 }
 template <class V>
 inline V max(V a, V b) {
@@ -83,6 +110,11 @@ inline bool any(Int mask) {
 }
 inline Vec sqrt(Vec a) {
     for (int l = 0; l < W; ++l) a[l] = __builtin_sqrt(a[l]);
+    return a;
+}
+
+inline Vec32 sqrt32(Vec32 a) {
+    for (int l = 0; l < W32; ++l) a[l] = __builtin_sqrtf(a[l]);
     return a;
 }
 
@@ -120,18 +152,30 @@ inline Vec log(Vec x) {
     return n * ln2_hi + (2 * s + (2 * tail + n * ln2_lo));
 }
 
-// exp in single precision to about 1e-7, for activations. Saturates at exp(+-87).
-inline Vec32 exp32(Vec32 x) {
-    constexpr float log2e = 1.44269504f, ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f, shifter = 12582912.0f;
-    x = x < -87.0f ? broadcast32(-87.0f) : x > 87.0f ? broadcast32(87.0f) : x;
-    const Vec32 shifted = x * log2e + shifter;
-    const Vec32 n = shifted - shifter;
-    const Vec32 r = (x - n * ln2_hi) - n * ln2_lo;
-    Vec32 p = broadcast32(1.0f / 5040);
-    constexpr float series[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-    for (float c : series) p = p * r + c;
-    const Int32 power = ((Int32)shifted + 127) << 23;
-    return p * (Vec32)power;
+// (exp(x) - 1) / x in single precision for |x| <= 1/2: Taylor series.
+inline Vec32 growth32(Vec32 x) {
+    Vec32 p = broadcast32(1.0f / 40320);
+    constexpr float series[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f};
+    for (float c : series) p = p * x + c;
+    return p;
+}
+
+// log10(x / 2^octaves) - less for a normal positive x, to 1 ulp or 5e-8: atanh series of the mantissa, as in log. What
+// is subtracted cancels before anything is rounded.
+inline Vec32 log10_32(Vec32 x, float less = 0, int octaves = 0) {
+    constexpr float log10_2_hi = 0.301025390625f, log10_2_lo = 4.60503898e-6f, twice_log10_e = 0.868588964f;
+    const Int32 bits = (Int32)x;
+    Int32 exponent = (bits >> 23) - (127 + octaves);
+    Vec32 m = (Vec32)((bits & 0x007fffff) | 0x3f800000);
+    const Int32 upper = m > 1.41421356f;
+    m = upper ? m * 0.5f : m;
+    exponent -= upper;  // a true comparison is -1
+    const Vec32 s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
+    Vec32 p = broadcast32(1.0f / 9);
+    constexpr float series[] = {1.0f / 7, 1.0f / 5, 1.0f / 3, 1.0f};
+    for (float c : series) p = p * s2 + c;
+    const Vec32 n = __builtin_convertvector(exponent, Vec32);
+    return (n * log10_2_hi - less) + (n * log10_2_lo + twice_log10_e * s * p);
 }
 
 // x between -limit and limit, in one instruction a side (GCC makes two of a comparison); NaN stays NaN.
@@ -162,7 +206,12 @@ inline Vec32 exp2_32(Vec32 x) {
     return (Vec32)((Int32)p + ((Int32)shifted << 23));
 }
 
-// tanh in single precision to 1.5e-7, absolute; tanh(0) = 0.
-inline Vec32 tanh32(Vec32 x) { return 1.0f - 2.0f / (1.0f + exp2_32(2.88539008f * x)); }
+// tanh in single precision to 1.5e-7, in double precision to 3e-16, absolute; tanh(0) = 0.
+inline Vec32 tanh(Vec32 x) { return 1.0f - 2.0f / (1.0f + exp2_32(2.88539008f * x)); }
+inline Vec tanh(Vec x) { return 1.0 - 2.0 / (1.0 + exp(2.0 * x)); }
+
+// x / (1 + exp(-x)).
+inline Vec32 silu(Vec32 x) { return x / (1.0f + exp2_32(-1.44269504f * x)); }
+inline Vec silu(Vec x) { return x / (1.0 + exp(-x)); }
 
 }  // namespace pcs::PCS_ISA

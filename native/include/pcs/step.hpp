@@ -101,7 +101,8 @@ class LearnedStep {
             for (int q = 0; q < plan.n_conserved; ++q)
                 trace->lambda[cell[t] * plan.n_conserved + q] = ((double*)tile_.lambda)[q * tile + t];
     }
-    void record(double* to, const float* rows, int count) const {
+    template <class Real>
+    void record(double* to, const Real* rows, int count) const {
         for (int t = 0; to && t < tile_.n_cells; ++t)
             for (int r = 0; r < count; ++r) to[cell[t] * count + r] = rows[r * tile + t];
     }

@@ -52,6 +52,7 @@ enum class Dynamics : int32_t { polynomial, neural_ode };
 // most. Host order of species.
 struct LatentView {
     MlpView encoder, decoder, ode;
+    int32_t precise;  // 1: nets and dynamics in double precision, from single weights
     Dynamics dynamics;
     int32_t degree;                // of the polynomial in tau
     const float* directions;       // (degree, latent); null: they come from the encoder

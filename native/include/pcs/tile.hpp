@@ -14,9 +14,12 @@ constexpr double ln10 = 2.302585092994045684;
 inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
 inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }
 
-inline void store_row(float* row, int v, Vec value) {
-    for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<float>(value[l]);
+template <class Real>
+inline void store_row(Real* row, int v, Vec value) {
+    for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<Real>(value[l]);
 }
+
+inline Vec32 narrow_row(const Vec* row, int v) { return narrow(row[v], row[v + 1]); }
 
 // Hands out the pieces of one workspace; on a null workspace it only counts.
 class Memory {
@@ -27,7 +30,10 @@ class Memory {
         bytes_ += count * sizeof(Vec);
         return piece;
     }
-    float* rows(size_t count) { return (float*)vec(count * columns); }
+    template <class Real = float>
+    Real* rows(size_t count) {
+        return (Real*)vec(count * tile * sizeof(Real) / sizeof(Vec));
+    }
     size_t bytes() const { return bytes_; }
 
   private:

@@ -25,7 +25,7 @@ from pychemsurrogate.surrogates.dynamics.neural_ode import FIXED, NeuralODE
 from pychemsurrogate.surrogates.dynamics.polynomial import Polynomial
 from pychemsurrogate.surrogates.latent import LatentModel, LatentScaling
 from pychemsurrogate.surrogates.mlp import ACTIVATIONS, mlp
-from pychemsurrogate.training.fit import CheckpointError
+from pychemsurrogate.training.minimise import CheckpointError
 from pychemsurrogate.training.seed import losses
 from pychemsurrogate.training.seed.data import N_REF, NETWORK, PUBLISHED_RANGE, TIMES, SeedData
 from pychemsurrogate.training.seed.kind import Kind, SeedRecipe
@@ -106,8 +106,8 @@ def fit(recipe: SeedRecipe, data: SeedData, folder: str | Path, progress: Progre
         _begin_as(model, first.model)
         before = first.seconds
     run = _Run(model, kind, data, recipe.seed)
-    # Widening is done anew whenever a fit is read: what is kept does not depend on it.
-    trained = {name: value for name, value in asdict(kind).items() if name != "widening"}
+    # The sentence is text, and widening is done anew whenever a fit is read: what is kept depends on neither.
+    trained = {name: value for name, value in asdict(kind).items() if name not in ("sentence", "widening")}
     identity = {"kind": trained, "seed": recipe.seed, "data": data.identity}
     file = Path(folder) / f"{recipe.label}-{data.convention}.pt"
     if file.exists():

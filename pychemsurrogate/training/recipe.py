@@ -1,0 +1,110 @@
+"""Recipes of fits: everything that decides a surrogate, beside its data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_OF_HEAD = {"head", "head_pairs", "head_samples", "quantile", "finish_fraction", "finish_steps"}
+_OF_GATE = {"tolerance", "alpha"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecipe:
+    """What the recipes of all kinds share.
+
+    head: hidden widths of the error head; samples: seen by the map's fit (with repetition), batch: per step; muon_rate,
+    adam_rate: peak learning rates; sharpness: where the loss turns from square to linear [dex], at the start and at the
+    end; traces: log10 of the abundances below which a species hardly counts in the loss, and from which it counts in
+    full. head_pairs, head_samples: the same for the head; quantile: of the error that the head predicts.
+    finish_fraction, finish_steps: of the learned step's finish, whose result the head judges; a fraction of 0: none.
+    tolerance [dex], alpha: what the gate is calibrated for.
+    """
+
+    head: tuple[int, ...] = (64, 32)
+    samples: float
+    batch: int
+    muon_rate: float = 0.04
+    adam_rate: float = 2e-3
+    sharpness: tuple[float, float] = (0.02, 0.002)
+    traces: tuple[float, float]
+    head_pairs: int
+    head_samples: float = 1.2e7
+    quantile: float = 0.8
+    finish_fraction: float = 0.0
+    finish_steps: int = 1
+    tolerance: float = 0.1
+    alpha: float = 0.01
+    seed: int = 1
+
+    @property
+    def finish(self) -> tuple[float, int] | None:
+        """Fraction and steps of the finish; None without one."""
+        return (self.finish_fraction, self.finish_steps) if self.finish_fraction else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, for provenance."""
+        return asdict(self)
+
+    def of_map(self) -> dict[str, Any]:
+        """What of it decides the map's fit."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_HEAD | _OF_GATE}
+
+    def of_head(self) -> dict[str, Any]:
+        """What of it decides the head's fit, the map included."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_GATE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiClockRecipe(FitRecipe):
+    """Of a multi-clock map.
+
+    encoder, decoder: hidden widths; latent: Z; clocks: K (one of them the log clock), with time scales theta
+    log-uniform over clock_range [s cm^-3]; clock_theta0: of the log clock.
+    """
+
+    encoder: tuple[int, ...] = (160, 160)
+    decoder: tuple[int, ...] = (160, 160)
+    latent: int = 40
+    clocks: int = 5
+    clock_range: tuple[float, float] = (1e10, 1e18)
+    clock_theta0: float = 1e11
+    samples: float = 9e7
+    batch: int = 4096
+    traces: tuple[float, float] = (-16.0, -13.0)
+    head_pairs: int = 800_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class JumpRecipe(FitRecipe):
+    """Of a jump.
+
+    experts: how many nets; widths: their hidden layers; shares: of the implicit steps before them. The map is for cells
+    that cost the exact integrator some steps (Pairs.steps): those with at least `costly` are all kept, of the others
+    easy_share, and drawn in proportion to steps^cost_power. coarse: share of the fit that computes in bfloat16. tours:
+    rounds in which states that the map itself visits are added, of visited_units units each.
+    """
+
+    experts: int = 16
+    widths: tuple[int, ...] = (60, 60)
+    shares: tuple[float, ...] = (0.08, 0.23, 0.69)
+    costly: int = 3
+    easy_share: float = 0.12
+    cost_power: float = 0.5
+    coarse: float = 0.8
+    tours: int = 2
+    visited_units: int = 16
+    samples: float = 6e8
+    batch: int = 8192
+    traces: tuple[float, float] = (-12.0, -10.0)
+    head_pairs: int = 400_000
+    finish_fraction: float = 0.6
+    finish_steps: int = 2
+
+
+# The shipped models: at most 30 and 250 kFLOP a cell.
+RECIPES: dict[str, FitRecipe] = {
+    "fast": JumpRecipe(),
+    "accurate": JumpRecipe(experts=6, widths=(200, 200, 200), samples=3e8, batch=6144),
+    "multiclock": MultiClockRecipe(),
+}
