@@ -87,6 +87,13 @@ def test_learned_step_keeps_its_promises(isa: str) -> None:
 
 
 @isas
+def test_finish_keeps_its_promises(isa: str) -> None:
+    """What test_finish.py says of the verbs, bits and conservation."""
+    chosen = "agree_after or it_conserves or vanishes or itself_alone or bits_of_steps"
+    assert "10 passed" in passed(isa, "test_finish.py", chosen)
+
+
+@isas
 def test_seed_models_keep_their_promises(isa: str) -> None:
     """What test_seed_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or itself_alone or many_steps or conserves or first_moment or tanh"

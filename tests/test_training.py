@@ -575,6 +575,26 @@ def test_training_makes_a_model_file(tiny_data: Path, tmp_path: Path) -> None:
     assert [row.bin for row in solver.audit()] == ["T < 50", "T >= 50"]
 
 
+def test_a_head_for_a_finish_keeps_the_map(tiny_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from pychemsurrogate.training import fit
+    from pychemsurrogate.training.train import train
+
+    plain, finished = tiny_recipe(), replace(tiny_recipe(), finish_fraction=0.3, finish_steps=2)
+    first = train(tiny_data, tmp_path / "first.pcs", plain, tmp_path / "kept", progress=False)
+    with pytest.raises(fit.CheckpointError, match="another recipe"):  # the head's; the map's was taken
+        train(tiny_data, tmp_path / "second.pcs", finished, tmp_path / "kept", progress=False)
+    (tmp_path / "kept" / "head.pt").unlink()
+    second = train(tiny_data, tmp_path / "second.pcs", finished, tmp_path / "kept", progress=False)
+    assert second.arrays["surrogate/finish_steps"] == 2
+    assert second.arrays["surrogate/head_w0"].shape[1] == first.arrays["surrogate/head_w0"].shape[1] + 30
+    for name, array in first.arrays.items():
+        if name.startswith(("surrogate/encode", "surrogate/decode")):
+            assert np.array_equal(second.arrays[name], array)
+    errors = [model.meta["accuracy"]["hydro-like"]["median"] for model in (first, second)]
+    assert errors[1] < errors[0]
+
+
 def test_an_interrupted_fit_ends_in_the_same_weights(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
