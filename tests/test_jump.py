@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from inline import Inline
 
 from pychemsurrogate.network import load_network
 from pychemsurrogate.training.dataset import generate, load, read_provenance, recipe_of
@@ -47,13 +47,6 @@ SMALL = JumpRecipe(
     bins=(),
     seed=2,
 )
-
-
-class Inline(Executor):
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from inline import Inline
 
 from pychemsurrogate.cli import main
 from pychemsurrogate.gate.box import Box, box_of_ranges
@@ -48,23 +47,6 @@ from pychemsurrogate.training.truth import (
 NETWORK = load_network("osu_09_2008")
 TABLES = NETWORK.tables()
 SMALL = Recipe(units=3, runs_per_unit=8, seed=4)
-
-
-class Inline(Executor):
-    """Computes at once, in this process; can break down after some units."""
-
-    def __init__(self, units: int = 10**9) -> None:
-        self.left = units
-        self.computed: list[int] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if not self.left:
-            raise KeyboardInterrupt
-        self.left -= 1
-        self.computed.append(args[1])
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 # --- samplers ---------------------------------------------------------------------------------------------------------
