@@ -3,8 +3,10 @@
 #include "pcs/kernels.hpp"
 
 #include "pcs/finish.hpp"
+#include "pcs/jump.hpp"
 #include "pcs/latent.hpp"
 #include "pcs/multi_clock.hpp"
+#include "pcs/prepare.hpp"
 #include "pcs/rosenbrock.hpp"
 #include "pcs/step.hpp"
 #include "pcs/trajectory.hpp"
@@ -46,8 +48,13 @@ static void with_map([[maybe_unused]] const PlanView& plan, const SurrogateView&
     if (net.kind == MapKind::latent && net.latent_map.precise) return work.template operator()<LatentMap<double>>();
     if (net.kind == MapKind::latent) return work.template operator()<LatentMap<float>>();
 #ifdef PCS_GENERATED
-    if (has_code(plan) && !tables_only) return work.template operator()<MultiClockMap<Generated<NetworkCode>>>();
+    if (has_code(plan) && !tables_only) {
+        using Code = Generated<NetworkCode>;
+        return net.kind == MapKind::jump ? work.template operator()<JumpMap<Code>>()
+                                         : work.template operator()<MultiClockMap<Code>>();
+    }
 #endif
+    if (net.kind == MapKind::jump) return work.template operator()<JumpMap<Tables>>();
     work.template operator()<MultiClockMap<Tables>>();
 }
 
@@ -66,6 +73,14 @@ static void follow(const PlanView& plan, const SurrogateView& net, const CellArr
     with_map(plan, net, settings.tables_only, [&]<class Map>() {
         LearnedTrajectory<Map>(plan, net, cells, trajectory, settings, statistics, memory).run(queue);
     });
+}
+
+static void prepare(const PlanView& plan, const PrepareArrays& cells, [[maybe_unused]] bool tables_only,
+                    void* workspace) {
+#ifdef PCS_GENERATED
+    if (has_code(plan) && !tables_only) return prepare_cells<Generated<NetworkCode>>(plan, cells, workspace);
+#endif
+    prepare_cells<Tables>(plan, cells, workspace);
 }
 
 static void finish(const PlanView& plan, const FinishArrays& cells, [[maybe_unused]] bool tables_only,
@@ -116,7 +131,8 @@ const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
     static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
                                      PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
                                      PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
-                                     PCS_ISA::follow,           PCS_ISA::finish,    PCS_ISA::cell_rhs};
+                                     PCS_ISA::follow,           PCS_ISA::prepare,   PCS_ISA::finish,
+                                     PCS_ISA::cell_rhs};
     return kernels;
 }
 

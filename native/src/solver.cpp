@@ -793,10 +793,7 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
 int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
 int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
 bool Solver::finishes() const { return surrogate_ && surrogate_->view().finish.steps > 0; }
-bool Solver::predicts_error() const {
-    return surrogate_ && surrogate_->view().kind == MapKind::multi_clock &&
-           surrogate_->view().multi_clock.head.n_layers > 0;
-}
+bool Solver::predicts_error() const { return surrogate_ && surrogate_->view().reduced.head.n_layers > 0; }
 std::size_t Solver::workspace_bytes() const { return integrating().integrator_bytes(plan_.view()); }
 
 void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "pcs/error.hpp"
 #include "pcs/solver.hpp"
@@ -60,7 +61,8 @@ bool all_finite(const std::vector<T>& values) {
 int inputs(const MlpView& net) { return net.layers[0].inputs; }
 int outputs(const MlpView& net) { return net.layers[net.n_layers - 1].outputs; }
 
-constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000, most_finish_steps = 100;
+constexpr int most_latent = 1024, most_terms = 64, most_ode_steps = 1000, most_finish_steps = 100, most_shares = 100,
+              most_experts = 1024;
 
 int index_of(const std::vector<std::string>& names, const std::string& name) {
     const auto found = std::find(names.begin(), names.end(), name);
@@ -109,11 +111,12 @@ Quantity quantity_of(const ModelFile& file, const NetworkTables& tables, const P
 Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
     if (std::count(tables.law.begin(), tables.law.end(), static_cast<int>(Law::photo)))
         refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
-    view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent"}));
-    view_.latent = count(file, "surrogate/latent", most_latent);
+    view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent", "jump"}));
     load_finish(file);
     if (view_.kind == MapKind::multi_clock)
         load_multi_clock(file, tables);
+    else if (view_.kind == MapKind::jump)
+        load_jump(file, tables);
     else
         load_latent(file, tables);
     load_box(file, tables, plan);
@@ -134,24 +137,14 @@ void Surrogate::load_finish(const ModelFile& file) {
     if (!(view_.finish.fraction < 1)) refuse(file, "surrogate/finish_fraction must be below 1");
 }
 
-void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
-    const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
-    MultiClockView& v = view_.multi_clock;
-    clock_theta_ = file.f64("surrogate/clock_theta");
-    v.n_clocks = static_cast<std::int32_t>(clock_theta_.size()) + 1;
-    v.clock_theta = clock_theta_.data();
+// The error head, the features' mean and scale, and the floors of the maps that serve any state.
+void Surrogate::load_reduced(const ModelFile& file, int n_head_inputs, int n_features) {
+    ReducedView& v = view_.reduced;
     v.clock_theta0 = positive(file, "surrogate/clock_theta0");
     v.x_floor = positive(file, "surrogate/x_floor");
     if (v.x_floor < 1e-30) refuse(file, "surrogate/x_floor must be 1e-30 at least (logarithms in single precision)");
     v.x_trace = positive(file, "surrogate/x_trace");
-    v.n_head_inputs = view_.latent + 2 * S + Q + (view_.finish.steps > 0 ? S + 1 : 0);
-    view_.n_features = 3 * S + 1 + C;
-    v.encoder = load_mlp(file, "surrogate/encode", Activation::silu, Activation::none);
-    v.decoder = load_mlp(file, "surrogate/decode", Activation::silu, Activation::none);
-    if (inputs(v.encoder) != view_.n_features || outputs(v.encoder) != (1 + v.n_clocks) * view_.latent)
-        refuse(file, "the encoder does not fit this network");
-    if (inputs(v.decoder) != view_.latent + S || outputs(v.decoder) != S)
-        refuse(file, "the decoder does not fit this network");
+    v.n_head_inputs = n_head_inputs;
     if (file.has("surrogate/head_w0") != file.has("gate/thresholds"))
         refuse(file, "an error head and gate/thresholds belong together, but one of them is missing");
     if (file.has("surrogate/head_w0")) {
@@ -161,9 +154,10 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     }
     feature_mean_ = file.f32("surrogate/feature_mean");
     feature_scale_ = file.f32("surrogate/feature_std");
-    if (feature_mean_.size() != static_cast<std::size_t>(view_.n_features) ||
-        feature_scale_.size() != feature_mean_.size())
+    if (feature_mean_.size() != static_cast<std::size_t>(n_features) || feature_scale_.size() != feature_mean_.size())
         refuse(file, "feature_mean and feature_std do not fit this network");
+    if (!all_finite(feature_mean_) || !all_finite(feature_scale_))
+        refuse(file, "feature_mean and feature_std must be finite");
     for (float& s : feature_scale_) {
         if (!(s > 0)) refuse(file, "feature_std must be positive");
         s = 1.0f / s;
@@ -172,9 +166,85 @@ void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tab
     v.feature_scale = feature_scale_.data();
 }
 
+void Surrogate::load_multi_clock(const ModelFile& file, const NetworkTables& tables) {
+    const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
+    MultiClockView& v = view_.multi_clock;
+    view_.latent = count(file, "surrogate/latent", most_latent);
+    clock_theta_ = file.f64("surrogate/clock_theta");
+    v.n_clocks = static_cast<std::int32_t>(clock_theta_.size()) + 1;
+    v.clock_theta = clock_theta_.data();
+    view_.n_features = 3 * S + 1 + C;
+    v.encoder = load_mlp(file, "surrogate/encode", Activation::silu, Activation::none);
+    v.decoder = load_mlp(file, "surrogate/decode", Activation::silu, Activation::none);
+    if (inputs(v.encoder) != view_.n_features || outputs(v.encoder) != (1 + v.n_clocks) * view_.latent)
+        refuse(file, "the encoder does not fit this network");
+    if (inputs(v.decoder) != view_.latent + S || outputs(v.decoder) != S)
+        refuse(file, "the decoder does not fit this network");
+    load_reduced(file, view_.latent + 2 * S + Q + (view_.finish.steps > 0 ? S + 1 : 0), view_.n_features);
+}
+
+void Surrogate::load_jump(const ModelFile& file, const NetworkTables& tables) {
+    const int S = tables.n_species(), C = tables.n_conditions(), Q = tables.n_conserved();
+    JumpView& v = view_.jump;
+    view_.n_features = 3 * S + 1 + C;
+    view_.latent = view_.n_features + 1;
+    v.n_inputs = view_.latent + 2 * S;
+    shares_ = file.f64("surrogate/prepare_shares");
+    if (shares_.empty() || shares_.size() > most_shares ||
+        !std::all_of(shares_.begin(), shares_.end(), [](double s) { return s > 0; }) ||
+        !(std::abs(std::accumulate(shares_.begin(), shares_.end(), 0.0) - 1) < 1e-6))
+        refuse(file, "surrogate/prepare_shares must be positive, at most " + std::to_string(most_shares) +
+                         ", and their sum 1");
+    v.n_shares = static_cast<std::int32_t>(shares_.size());
+    v.shares = shares_.data();
+    load_experts(file);
+    if (inputs(experts_[0]) != v.n_inputs || outputs(experts_[0]) != S)
+        refuse(file, "the experts do not fit this network");
+
+    // The nearest centre has the largest centre . c - |centre|^2 / 2.
+    const auto centres = file.f32("surrogate/centres");
+    if (file.shape("surrogate/centres") != std::vector<std::int64_t>{v.n_experts, S} || !all_finite(centres))
+        refuse(file, "surrogate/centres must hold finite numbers, (experts, species)");
+    std::vector<float> half_square(v.n_experts);
+    for (int e = 0; e < v.n_experts; ++e)
+        for (int i = 0; i < S; ++i) half_square[e] -= 0.5f * centres[e * S + i] * centres[e * S + i];
+    v.router.n_layers = 1;
+    v.router.layers[0] = pack(centres.data(), half_square.data(), v.n_experts, S, kernels().mlp_block);
+    load_reduced(file, view_.latent + Q + (view_.finish.steps > 0 ? S + 1 : 0), v.n_inputs);
+}
+
+void Surrogate::load_experts(const ModelFile& file) {
+    JumpView& v = view_.jump;
+    const int vector = 2 * kernels().width;  // floats in one
+    for (int l = 0; file.has("surrogate/expert_w" + std::to_string(l)); ++l) {
+        const std::string w_name = "surrogate/expert_w" + std::to_string(l),
+                          b_name = "surrogate/expert_b" + std::to_string(l);
+        if (l == max_layers) refuse(file, "surrogate/expert has too many layers");
+        const auto shape = file.shape(w_name);
+        if (l == 0 && shape.size() == 3 && shape[0] >= 1 && shape[0] <= most_experts)
+            experts_.resize(shape[0], {0, Activation::silu, Activation::none, {}});
+        const auto n_experts = static_cast<std::int64_t>(experts_.size());
+        if (shape.size() != 3 || n_experts == 0 || shape[0] != n_experts || shape[1] < 1 || shape[2] < 1 ||
+            file.shape(b_name) != std::vector<std::int64_t>{n_experts, shape[1]} ||
+            (l > 0 && shape[2] != outputs(experts_[0])))
+            refuse(file, w_name + " does not fit its neighbours");
+        const auto w = file.f32(w_name), b = file.f32(b_name);
+        if (!all_finite(w) || !all_finite(b)) refuse(file, w_name + " is not finite");
+        for (std::int64_t e = 0; e < n_experts; ++e) {
+            experts_[e].layers[l] = pack(&w[e * shape[1] * shape[2]], &b[e * shape[1]], static_cast<int>(shape[1]),
+                                         static_cast<int>(shape[2]), vector);
+            experts_[e].n_layers = l + 1;
+        }
+    }
+    if (experts_.empty()) refuse(file, "there is no surrogate/expert_w0");
+    v.n_experts = static_cast<std::int32_t>(experts_.size());
+    v.experts = experts_.data();
+}
+
 void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) {
-    const int S = tables.n_species(), Z = view_.latent;
+    const int S = tables.n_species(), Z = count(file, "surrogate/latent", most_latent);
     LatentView& v = view_.latent_map;
+    view_.latent = Z;
     view_.n_features = S;
     const Activation hidden =
         choice(file, "surrogate/activation", {"silu", "tanh"}) ? Activation::tanh : Activation::silu;
@@ -244,22 +314,27 @@ MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix, Ac
             (net.n_layers > 0 && shape[1] != net.layers[net.n_layers - 1].outputs))
             refuse(file, w_name + " does not fit its neighbours");
         if (!all_finite(w) || !all_finite(b)) refuse(file, w_name + " is not finite");
-        const int outputs = static_cast<int>(shape[0]), inputs = static_cast<int>(shape[1]);
-        const int padded = (outputs + block - 1) / block * block;
-        std::vector<float> packed(static_cast<std::size_t>(padded) * inputs, 0.0f), bias(padded, 0.0f);
-        for (int o = 0; o < outputs; ++o) {
-            bias[o] = b[o];
-            for (int i = 0; i < inputs; ++i)
-                packed[(static_cast<std::size_t>(o / block) * inputs + i) * block + o % block] =
-                    w[static_cast<std::size_t>(o) * inputs + i];
-        }
-        storage_.push_back(std::move(packed));
-        storage_.push_back(std::move(bias));
-        net.layers[net.n_layers] = {inputs, outputs, storage_[storage_.size() - 2].data(), storage_.back().data()};
-        view_.widest = std::max(view_.widest, padded);
+        net.layers[net.n_layers] =
+            pack(w.data(), b.data(), static_cast<int>(shape[0]), static_cast<int>(shape[1]), block);
     }
     if (net.n_layers == 0) refuse(file, "there is no " + prefix + "_w0");
     return net;
+}
+
+// Weights (outputs, inputs) by blocks of outputs: [block of outputs][input][output in the block], zero padded.
+LayerView Surrogate::pack(const float* weights, const float* bias, int outputs, int inputs, int block) {
+    const int padded = (outputs + block - 1) / block * block;
+    std::vector<float> packed(static_cast<std::size_t>(padded) * inputs, 0.0f), padded_bias(padded, 0.0f);
+    for (int o = 0; o < outputs; ++o) {
+        padded_bias[o] = bias[o];
+        for (int i = 0; i < inputs; ++i)
+            packed[(static_cast<std::size_t>(o / block) * inputs + i) * block + o % block] =
+                weights[static_cast<std::size_t>(o) * inputs + i];
+    }
+    storage_.push_back(std::move(packed));
+    storage_.push_back(std::move(padded_bias));
+    view_.widest = std::max(view_.widest, padded);
+    return {inputs, outputs, storage_[storage_.size() - 2].data(), storage_.back().data()};
 }
 
 void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {

@@ -87,7 +87,7 @@ struct Kernels;
 struct SurrogateSettings {
     int32_t use_gate;                    // 0: mode "surrogate", every cell that can be projected is accepted
     bool tables_only;                    // no straight-line kernels
-    const Kernels* finishing;            // whose finish() is called, where the surrogate has a finish
+    const Kernels* finishing;            // whose prepare() and finish() are called, where the surrogate has such steps
     const double* thresholds = nullptr;  // (bins) on log10 of the predicted error in dex; null where none is predicted
     double budget_dex = 0;               // of CellArrays::error_dex
     double exact_share = 0;  // of the cells without such a budget: they go to the exact path whatever the verdict
@@ -104,6 +104,17 @@ struct FinishArrays {
     const double* theta;  // (n_cells): n_H dt that the map has spanned [s cm^-3]
     double* x;            // (S, stride): n/n_H before and after
     float* report;        // (S + 1, stride): change [dex] in host order, log10 of the largest relative error
+};
+
+// Cells that take linearly implicit Euler steps. Rows are `stride` numbers long.
+struct PrepareArrays {
+    int32_t n_cells;        // a multiple of the width of the kernels
+    int32_t stride, block;  // block: cells side by side in k, also such a multiple
+    int32_t n_shares;
+    const double* shares;          // (n_shares) of theta: the length of every step
+    const double* k;               // (n_cells / block, n_rates, block): rate coefficients in the reduced form
+    const double* theta;           // (n_cells): n_H dt [s cm^-3]
+    double *x, *gain, *frequency;  // (S, stride): n/n_H, what it gains and how fast it is lost, before and after
 };
 
 struct SurrogateStatistics {
@@ -131,7 +142,8 @@ struct Kernels {
     size_t (*trajectory_bytes)(const PlanView&, const SurrogateView&, const SurrogateSettings&);
     void (*follow)(const PlanView&, const SurrogateView&, const CellArrays&, const TrajectoryArrays&, const CellQueue&,
                    const SurrogateSettings&, SurrogateStatistics&, void* workspace);
-    // The finish of the learned step, in a workspace of integrator_bytes.
+    // Steps of the real chemistry before and after the nets, in a workspace of integrator_bytes.
+    void (*prepare)(const PlanView&, const PrepareArrays&, bool tables_only, void* workspace);
     void (*finish)(const PlanView&, const FinishArrays&, bool tables_only, void* workspace);
     // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
     void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
@@ -159,6 +171,7 @@ constexpr uint64_t kernel_layout() {
                                   sizeof(IntegratorStatistics),
                                   sizeof(SurrogateSettings),
                                   sizeof(FinishArrays),
+                                  sizeof(PrepareArrays),
                                   sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;

@@ -13,7 +13,7 @@ class LatentMap {
     static constexpr int width = sizeof(V) / sizeof(Real);
 
   public:
-    LatentMap(const PlanView& plan, const SurrogateView& surrogate, Memory& memory)
+    LatentMap(const PlanView& plan, const SurrogateView& surrogate, const SurrogateSettings&, Memory& memory)
         : plan(plan),
           net(surrogate.latent_map),
           S(plan.n_species),

@@ -8,7 +8,7 @@
 
 namespace pcs::PCS_ISA {
 
-// Map: what scales, encodes, advances and decodes (multi_clock.hpp, latent.hpp). All else is common.
+// Map: what scales, encodes, advances and decodes (multi_clock.hpp, jump.hpp, latent.hpp). All else is common.
 template <class Map>
 class LearnedStep {
   public:
@@ -22,7 +22,7 @@ class LearnedStep {
           statistics(statistics),
           trace(trace),
           tile_(plan, net, memory),
-          map(plan, net, memory),
+          map(plan, net, settings, memory),
           projection(plan, memory),
           finish(plan, net, settings, memory),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)) {}
@@ -125,7 +125,7 @@ class LearnedStep {
     }
     template <class Real>
     void record(double* to, const Real* rows, int count) const {
-        for (int t = 0; to && t < tile_.n_cells; ++t)
+        for (int t = 0; to && rows && t < tile_.n_cells; ++t)
             for (int r = 0; r < count; ++r) to[cell[t] * count + r] = rows[r * tile + t];
     }
     void record_state(double* to) const {

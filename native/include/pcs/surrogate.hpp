@@ -30,15 +30,20 @@ class Surrogate {
   private:
     void load_finish(const ModelFile& file);
     void load_multi_clock(const ModelFile& file, const NetworkTables& tables);
+    void load_jump(const ModelFile& file, const NetworkTables& tables);
+    void load_experts(const ModelFile& file);
     void load_latent(const ModelFile& file, const NetworkTables& tables);
+    void load_reduced(const ModelFile& file, int n_head_inputs, int n_features);
     MlpView load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last);
+    LayerView pack(const float* weights, const float* bias, int outputs, int inputs, int block);
     void load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
     void load_bins(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
     void load_budget(const ModelFile& file);
 
     std::vector<std::vector<float>> storage_;  // packed weights and biases
-    std::vector<double> clock_theta_, mean_, scale_, middle_;
+    std::vector<double> clock_theta_, mean_, scale_, middle_, shares_;
     std::vector<float> feature_mean_, feature_scale_, directions_, octaves_;
+    std::vector<MlpView> experts_;
     std::vector<BoxSide> sides_;
     std::vector<BinAxis> axes_;
     std::vector<std::vector<double>> edges_;  // of the axes

@@ -56,13 +56,27 @@ struct BudgetView {
     const double* kappa;  // (n_edges + 1)
 };
 
-// The multi-clock flow map.
-struct MultiClockView {
-    MlpView encoder, decoder, head;
-    int32_t n_clocks, n_head_inputs;  // the log clock is the last
-    const double* clock_theta;        // (n_clocks - 1) [s cm^-3]
+// What the multi-clock map and the jump share.
+struct ReducedView {
     double clock_theta0, x_floor, x_trace;
     const float *feature_mean, *feature_scale;  // scale: 1 / std
+    MlpView head;
+    int32_t n_head_inputs;
+};
+
+// The multi-clock flow map.
+struct MultiClockView {
+    MlpView encoder, decoder;
+    int32_t n_clocks;           // the log clock is the last
+    const double* clock_theta;  // (n_clocks - 1) [s cm^-3]
+};
+
+// The jump: implicit steps, then one of many small nets.
+struct JumpView {
+    int32_t n_shares, n_experts, n_inputs;
+    const double* shares;    // of theta: the length of every implicit step
+    MlpView router;          // one layer whose largest output names the expert
+    const MlpView* experts;  // weights packed for experts.hpp
 };
 
 enum class Dynamics : int32_t { polynomial, neural_ode };
@@ -90,13 +104,15 @@ struct FinishView {
     double fraction;
 };
 
-enum class MapKind : int32_t { multi_clock, latent };
+enum class MapKind : int32_t { multi_clock, latent, jump };
 
 struct SurrogateView {
     MapKind kind;
     int32_t latent, n_features, widest;  // widest: rows that any layer reads or writes, padded
+    ReducedView reduced;                 // of multi_clock and jump
     MultiClockView multi_clock;          // the one that `kind` names is set
     LatentView latent_map;
+    JumpView jump;
     FinishView finish;
     int32_t n_sides, electron;  // plan index of e-; -1: none
     const BoxSide* sides;

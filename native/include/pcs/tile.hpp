@@ -64,7 +64,7 @@ struct Tile {
           n_H(memory.vec(vectors)),
           temperature(memory.vec(vectors)),
           conditions(memory.vec(C * vectors + 1)),
-          k(net.finish.steps > 0 ? memory.vec(R * vectors) : nullptr),
+          k(net.finish.steps > 0 || net.kind == MapKind::jump ? memory.vec(R * vectors) : nullptr),
           finish_report(net.finish.steps > 0 ? memory.rows(S + 1) : nullptr) {}
 
     void set(int column, const CellInput& input, const double* fractions) {
@@ -75,7 +75,7 @@ struct Tile {
         ((double*)temperature)[column] = input.temperature_K;
     }
 
-    // The rate coefficients of vector v, for the finish.
+    // The rate coefficients of vector v, for later steps of the real chemistry.
     void keep_rates(int v, const Vec* rates) const {
         for (int r = 0; k && r < R; ++r) k[v * R + r] = rates[r];
     }
@@ -109,8 +109,8 @@ struct Tile {
     Vec *x, *guess;                               // (S, tile): n / n_H before and after
     Vec* lambda;                                  // (Q, tile): what conservation needed
     Vec *theta, *n_H, *temperature, *conditions;  // (tile); conditions (C, tile), over n_H
-    Vec* k;                                       // (vectors, R): rate coefficients; null: without a finish
-    float* finish_report;                         // (S + 1, tile): what the finish did; null likewise
+    Vec* k;                // (vectors, R): rate coefficients; null: without steps of the real chemistry
+    float* finish_report;  // (S + 1, tile): what the finish did; null: without one
 };
 
 }  // namespace pcs::PCS_ISA
