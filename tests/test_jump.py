@@ -42,8 +42,8 @@ SMALL = JumpRecipe(
     visited_units=1,
     head_pairs=300,
     head_samples=96 * 40,
-    targets=(3.0,),
-    alpha=0.3,
+    targets=(1.0,),
+    alpha=0.4,
     bins=(),
     seed=2,
 )

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from inline import Inline
 
 from pychemsurrogate.cli import main
-from pychemsurrogate.gate.box import Box, box_of_ranges
+from pychemsurrogate.gate.box import Box, box_of_ranges, quantities
 from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF, conservation_defect
 from pychemsurrogate.network import Network, load_network, parse_network
 from pychemsurrogate.solver import Solver
@@ -311,7 +311,9 @@ def test_the_outside_split_lies_beyond_every_bound() -> None:
         pairs, _ = compute_unit(recipe, unit)
         assert len(pairs) > 0.9 * 8 * 40
         assert not contains(box, pairs).any()
-        values = box.quantities(pairs.start, pairs.density, pairs.dt, pairs.temperature, pairs.conditions)
+        values = quantities(
+            box.names, TABLES, pairs.start, pairs.density, pairs.dt, pairs.temperature, pairs.conditions
+        )
         low, high = (values < box.low).all(axis=0), (values > box.high).all(axis=0)
         names = np.array(box.names)
         beyond |= {(name, "below") for name in names[low]} | {(name, "above") for name in names[high]}
