@@ -120,6 +120,12 @@ class JumpRecipe(FitRecipe):
 # The shipped models: at most 30 and 250 kFLOP a cell.
 RECIPES: dict[str, FitRecipe] = {
     "fast": JumpRecipe(),
-    "accurate": JumpRecipe(experts=6, widths=(200, 200, 200), samples=3e8, batch=6144),
+    "accurate": JumpRecipe(
+        experts=6,
+        widths=(200, 200, 200),
+        shares=tuple(2.0**i / 63.0 for i in range(6)),
+        samples=3e8,
+        batch=6144,
+    ),
     "multiclock": MultiClockRecipe(),
 }
