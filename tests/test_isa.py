@@ -94,6 +94,13 @@ def test_finish_keeps_its_promises(isa: str) -> None:
 
 
 @isas
+def test_jumps_keep_their_promises(isa: str) -> None:
+    """What test_jump_native.py says of the verbs, bits and conservation, with experts of any shape."""
+    chosen = "(agree_after or itself_alone or bits_of_steps or conserved or silent or any_shape) and not trained"
+    assert "12 passed" in passed(isa, "test_jump_native.py", chosen)
+
+
+@isas
 def test_seed_models_keep_their_promises(isa: str) -> None:
     """What test_seed_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or itself_alone or many_steps or conserves or first_moment or tanh"

@@ -80,7 +80,7 @@ def trained(folder: Path) -> ModelFile:
         tours=0,
         head_pairs=300,
         head_samples=96 * 40,
-        tolerance=3.0,
+        targets=(1.0,),
         alpha=0.3,
         seed=2,
     )
@@ -110,8 +110,9 @@ def between(surrogate: Any, depth: Any) -> Any:
 
 def test_native_and_torch_agree_after_every_verb(model: ModelFile, cells: Cells) -> None:
     n, dt, temperature, zeta = cells
-    trace = _native.Solver.open(str(model.path)).trace(n, dt, temperature, zeta)
-    surrogate: Any = Learned.of(model, "cpu").surrogate
+    handle = _native.Solver.open(str(model.path))
+    trace = handle.trace(n, dt, temperature, zeta)
+    surrogate: Any = Learned.of(model, "cpu", handle).surrogate
     density = n @ model.network().tables().scale_weights
     x, theta = torch.tensor(n / density[:, None]), torch.tensor(density * dt)
     with torch.no_grad():
@@ -144,8 +145,9 @@ def test_the_guess_of_a_silent_net_is_the_prepared_state(cells: Cells, tmp_path:
     for name in ("surrogate/expert_w2", "surrogate/expert_b2"):
         model.arrays[name] = 0 * model.arrays[name]
     model.write(tmp_path / "silent.pcs")
-    guess = _native.Solver.open(str(tmp_path / "silent.pcs")).trace(n, dt, temperature, zeta)["guess"]
-    surrogate: Any = Learned.of(model, "cpu").surrogate
+    handle = _native.Solver.open(str(tmp_path / "silent.pcs"))
+    guess = handle.trace(n, dt, temperature, zeta)["guess"]
+    surrogate: Any = Learned.of(model, "cpu", handle).surrogate
     density = n @ model.network().tables().scale_weights
     x, theta = torch.tensor(n / density[:, None]), torch.tensor(density * dt)
     with torch.no_grad():

@@ -1,8 +1,7 @@
-// Small dense networks for few cells each: vectors run over a layer's outputs, not over cells. SPDX-License-Identifier:
-// BSD-3-Clause
+// Small dense networks for few cells each. SPDX-License-Identifier: BSD-3-Clause
 //
-// The cells of a tile are spread over many nets, too few a net to fill vectors (mlp.hpp). Here a cell's numbers lie
-// side by side, and a few cells of one net share each weight that is loaded.
+// The cells of a tile are spread over many nets, too few a net to fill vectors (mlp.hpp). Here vectors run over a
+// layer's outputs; a cell's numbers lie side by side, and a few cells of one net share each weight that is loaded.
 #pragma once
 
 #include "pcs/mlp.hpp"

@@ -161,18 +161,10 @@ struct NetworkKernels {
 
 // The sizes of all that passes between library and object, mixed.
 constexpr uint64_t kernel_layout() {
-    constexpr uint64_t sizes[] = {sizeof(PlanView),
-                                  sizeof(Group),
-                                  sizeof(SurrogateView),
-                                  sizeof(CellArrays),
-                                  sizeof(CellQueue),
-                                  sizeof(RouterView),
-                                  sizeof(IntegratorSettings),
-                                  sizeof(IntegratorStatistics),
-                                  sizeof(SurrogateSettings),
-                                  sizeof(FinishArrays),
-                                  sizeof(PrepareArrays),
-                                  sizeof(Kernels)};
+    constexpr uint64_t sizes[] = {
+        sizeof(PlanView),          sizeof(Group),        sizeof(SurrogateView),      sizeof(CellArrays),
+        sizeof(CellQueue),         sizeof(RouterView),   sizeof(IntegratorSettings), sizeof(IntegratorStatistics),
+        sizeof(SurrogateSettings), sizeof(FinishArrays), sizeof(PrepareArrays),      sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
     return mixed;
