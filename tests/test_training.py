@@ -561,12 +561,12 @@ def test_training_makes_a_model_file(tiny_data: Path, tmp_path: Path) -> None:
 
 def test_a_head_for_a_finish_keeps_the_map(tiny_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from pychemsurrogate.training import minimise
+    from pychemsurrogate.training.minimise import CheckpointError
     from pychemsurrogate.training.train import train
 
     plain, finished = tiny_recipe(), replace(tiny_recipe(), finish_fraction=0.3, finish_steps=2)
     first = train(tiny_data, tmp_path / "first.pcs", plain, tmp_path / "kept", progress=False)
-    with pytest.raises(minimise.CheckpointError, match="another recipe"):  # the head's; the map's was taken
+    with pytest.raises(CheckpointError, match="another recipe"):  # the head's; the map's was taken
         train(tiny_data, tmp_path / "second.pcs", finished, tmp_path / "kept", progress=False)
     (tmp_path / "kept" / "head.pt").unlink()
     second = train(tiny_data, tmp_path / "second.pcs", finished, tmp_path / "kept", progress=False)
