@@ -57,8 +57,8 @@ def fit_head(
     """
     chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.head_pairs]
     outcome = evaluate(surrogate, pairs.where(np.sort(chosen)), network, recipe.species_weights(network))
-    # A cell that is not conserved is refused without asking the head. Below 1e-3 dex any error is as good as none; above
-    # 10 dex (or infinite, for a species at 0) as bad as any.
+    # A cell that is not conserved is refused without asking the head. Below 1e-3 dex any error is as good as none;
+    # above 10 dex (or infinite, for a species at 0) as bad as any.
     judged = np.isfinite(outcome.predicted)
     inputs = outcome.head_inputs[torch.as_tensor(judged)]
     target = torch.as_tensor(np.log10(np.clip(outcome.error[judged], 1e-3, 10.0))).float()
