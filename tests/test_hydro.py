@@ -17,6 +17,7 @@ from pychemsurrogate.cli import main
 from pychemsurrogate.evaluation.hydro import PARSEC_CM, FieldsError, Snapshot, dex_error, read_run, read_snapshot
 from pychemsurrogate.integrators import ScipyBDF
 from pychemsurrogate.network import Network
+from pychemsurrogate.status import Status
 from pychemsurrogate.training.dataset import load
 from pychemsurrogate.training.sampling import STARTS
 
@@ -237,6 +238,14 @@ def test_plot_draws_profiles(cloud_hydro: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plot", str(folder), "--compare", str(folder)])
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.glob("*.png")} == {"profiles.png", "abundance_density.png", "errors.png"}
+
+
+def test_every_status_has_its_colour() -> None:
+    pytest.importorskip("matplotlib")
+    from pychemsurrogate.evaluation import hydro_figures
+
+    shown = [code for _, _, group in hydro_figures._PATHS for code in group]
+    assert sorted(shown) == sorted(Status)
 
 
 def test_bad_snapshots_are_refused(coupled: Path, tmp_path: Path) -> None:

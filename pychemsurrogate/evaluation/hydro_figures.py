@@ -31,8 +31,8 @@ _PATHS: Final = (  # label, colour, status codes
     ("unchanged", "#bbbbbb", (Status.UNCHANGED, Status.MASKED)),
     ("exact: outside the trained box", "#ccbb44", (Status.EXACT_BOX, Status.EXACT_DISTANCE)),
     ("exact: predicted error", "#ee6677", (Status.EXACT_ERROR,)),
-    ("exact: audit or budget", "#aa3377", (Status.EXACT_AUDIT, Status.EXACT_BUDGET)),
-    ("exact", "#228833", (Status.EXACT_REQUESTED, Status.EXACT_ONE_STEP)),
+    ("exact: by lot, audit or budget", "#aa3377", (Status.EXACT_REFRESH, Status.EXACT_AUDIT, Status.EXACT_BUDGET)),
+    ("exact", "#228833", (Status.EXACT_REQUESTED, Status.EXACT_ONE_STEP, Status.EXACT_ROUTED)),
     ("exact, second try", "#66ccee", (Status.EXACT_SECOND_TRY, Status.EXACT_SCIPY)),
     ("failed", "#000000", tuple(status for status in Status if status < 0)),
 )
