@@ -120,11 +120,11 @@ void measure(const char* model, int64_t n_cells, const double* n_cm3, const doub
     SurrogateSettings settings{1, tables_only, nullptr};
     settings.thresholds = open.data();
     Memory counted(nullptr);
-    Tile(plan, net, counted), Map(plan, net, counted), Projection(plan, counted);
+    Tile(plan, net, counted), Map(plan, net, settings, counted), Projection(plan, counted);
     Bytes workspace(counted.bytes()), whole_workspace(surrogate_bytes(plan, net, settings));
     Memory memory(workspace.data());
     Tile t(plan, net, memory);
-    Map map(plan, net, memory);
+    Map map(plan, net, settings, memory);
     Projection projection(plan, memory);
     std::vector<Vec> guess(S * vectors);
     for (int part = 0; part < n_parts; ++part) seconds[part] = 0;
