@@ -244,7 +244,7 @@ def test_pairs_agree_with_scipy() -> None:
 
 def test_steps_are_those_of_a_loose_integration() -> None:
     pairs, _ = compute_unit(Recipe(units=1, runs_per_unit=16, seed=11), 0)
-    loose, counts = NativeRosenbrock(NETWORK, rtol=0.1), np.zeros((len(pairs), 3), dtype=np.int32)
+    loose, counts = NativeRosenbrock(NETWORK, rtol=3e-2), np.zeros((len(pairs), 3), dtype=np.int32)
     loose.advance(
         pairs.start * pairs.density[:, None], pairs.dt, pairs.temperature, {"zeta": pairs.conditions[:, 0]}, counts
     )
