@@ -10,8 +10,9 @@ import pytest
 
 from pychemsurrogate import _native
 from pychemsurrogate.gate import Gate
+from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.model_file import ModelFile
-from pychemsurrogate.network import Network, load_network
+from pychemsurrogate.network import Network, load_network, parse_network
 from pychemsurrogate.training.sampling import Ranges
 from pychemsurrogate.training.truth import Pairs, Recipe, compute_unit, unit_kind
 
@@ -213,3 +214,40 @@ def test_a_catalyst_is_neither_made_nor_taken(robertson: Network) -> None:
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0.0)
     made = torch.stack([1e4 * b * c, 0.04 * x[:, 0], 3e7 * b * b], dim=1)
     torch.testing.assert_close(production, made, rtol=1e-12, atol=0.0)
+
+
+EVERY_LAW_BUT_PHOTO = """pychemsurrogate network 1
+name: every law but photo
+conditions: zeta
+species: H H2 H+ H2+ H3+ C C+ CH CH+ CO O e-
+reactions:
+H2+ + H2 -> H3+ + H | arrhenius | 2e-9 0 0
+H2 + H2 -> H2 + H + H | arrhenius | 1e-12 0.5 30
+H2 -> H2+ + e- | cosmic_ray | 0.93
+H3+ + e- -> H + H + H | arrhenius_range | 4e-8 -0.5 1 10 300 0 1e10
+H3+ + e- -> H2 + H | arrhenius_range | 2e-8 -0.5 1 10 300 400 1e10
+H+ + CH -> CH+ + H | ionpol1 | 1 1.9e-9 2.1 10 800 0 1e10
+H+ + CH -> C+ + H2 | ionpol2 | 0.5 1.9e-9 2.1 60 800 0 1e10
+CO -> C + O | cosmic_ray_range | 20 1.2 10 10 300 0 1e10
+H + H -> H2 | grain | 5e-17 0.5
+H + H + H -> H2 + H | arrhenius | 1e-25 -1 0
+"""
+
+
+@pytest.mark.parametrize("temperature", [8.0, 50.0, 700.0])
+def test_every_law_has_the_rates_of_the_native_integrator(temperature: float) -> None:
+    network = parse_network(EVERY_LAW_BUT_PHOTO)
+    tables, zeta = network.tables(), 3e-17
+    n = 10.0 ** np.random.default_rng(4).uniform(-3, 4, network.n_species)
+    n_H = float(n @ tables.scale_weights)
+    native = np.asarray(open_network(network).rhs(n, temperature, np.array([zeta])))
+    rates = Rates(tables)
+    k = rates.coefficients(torch.tensor([temperature]).double(), torch.tensor([[zeta / n_H]]).double())
+    x = torch.as_tensor(n / n_H)[None]
+    production, loss = rates.production_loss(x, k)
+    size = (production[0] * n_H * n_H).numpy() + np.abs(native)
+    for change in (production - loss * x, rates.change(x, k)):
+        assert np.abs(change[0].numpy() * n_H * n_H - native).max() <= 1e-13 * size.max()
+        np.testing.assert_array_less(np.abs(change[0].numpy() * n_H * n_H - native), 1e-12 * size + 1e-300)
+    jacobian = torch.autograd.functional.jacobian(lambda y: rates.change(y, k)[0], x)[:, 0]
+    torch.testing.assert_close(rates.jacobian(x, k)[0], jacobian)

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from pychemsurrogate.network import NetworkTables
-from pychemsurrogate.network.rate_laws import ARRHENIUS, COSMIC_RAY
+from pychemsurrogate.network.rate_laws import (
+    ARRHENIUS,
+    ARRHENIUS_RANGE,
+    COSMIC_RAY,
+    COSMIC_RAY_RANGE,
+    GRAIN,
+    IONPOL1,
+    IONPOL2,
+    RATE_LAWS,
+)
 from pychemsurrogate.network.rate_laws.arrhenius import REFERENCE_TEMPERATURE_K
 
 
@@ -22,9 +31,49 @@ def _cosmic_ray(parameters: Tensor, temperature: Tensor, conditions: Sequence[Te
     return parameters[..., 0] * conditions[0]
 
 
+def _clamped(parameters: Tensor, temperature: Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(temperature, parameters[..., 3]), parameters[..., 4])
+
+
+def _within(parameters: Tensor, temperature: Tensor, rate: Tensor) -> Tensor:
+    return torch.where((parameters[..., 5] <= temperature) & (temperature < parameters[..., 6]), rate, 0.0)
+
+
+def _arrhenius_range(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    return _within(parameters, temperature, _arrhenius(parameters, _clamped(parameters, temperature), ()))
+
+
+def _cosmic_ray_range(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    return conditions[0] * _arrhenius_range(parameters, temperature, ())
+
+
+def _dipole(parameters: Tensor, temperature: Tensor) -> Tensor:
+    return parameters[..., 2] * torch.sqrt(300.0 / _clamped(parameters, temperature))
+
+
+def _ionpol1(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    s = _dipole(parameters, temperature)
+    return _within(parameters, temperature, parameters[..., 0] * parameters[..., 1] * (0.62 + 0.4767 * s))
+
+
+def _ionpol2(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    s = _dipole(parameters, temperature)
+    factor = 1.0 + 0.0967 * s + s * s / 10.526
+    return _within(parameters, temperature, parameters[..., 0] * parameters[..., 1] * factor)
+
+
+def _grain(parameters: Tensor, temperature: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    return parameters[..., 0] * (temperature / REFERENCE_TEMPERATURE_K) ** parameters[..., 1]
+
+
 _LAWS: dict[int, Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]] = {
     ARRHENIUS.number: _arrhenius,
     COSMIC_RAY.number: _cosmic_ray,
+    ARRHENIUS_RANGE.number: _arrhenius_range,
+    IONPOL1.number: _ionpol1,
+    IONPOL2.number: _ionpol2,
+    COSMIC_RAY_RANGE.number: _cosmic_ray_range,
+    GRAIN.number: _grain,
 }
 
 
@@ -48,8 +97,12 @@ class Rates(nn.Module):
             self.register_buffer(f"rows_{number}", torch.as_tensor(rows))
             self.register_buffer(f"parameters_{number}", torch.as_tensor(tables.parameters[rows].copy()))
         reactions, species = len(tables.law), len(tables.species)
+        # In x = n/n_H a reaction on grains has its first reactant alone for a factor.
+        on_grains = np.array([RATE_LAWS[law].per_hydrogen for law in tables.law], dtype=bool)
+        factors = tables.reactants.copy()
+        factors[on_grains, 1:] = -1
         # A missing reactant points to a column of ones behind the species.
-        slots = torch.as_tensor(tables.reactants.copy()).long()
+        slots = torch.as_tensor(factors).long()
         self.register_buffer("slots", torch.where(slots < 0, species, slots))
         # Net stoichiometry: a catalyst is neither made nor taken. takes holds, for every slot, the share of the net
         # consumption that falls to it, so that the rate without that slot's factor gives L.
@@ -61,17 +114,16 @@ class Rates(nn.Module):
             for i in set(left + right):
                 net = right.count(i) - left.count(i)
                 makes[reaction, i] = max(net, 0)
-                for slot, reactant in enumerate(tables.reactants[reaction]):
-                    if reactant == i:
-                        takes[slot, reaction, i] = max(-net, 0) / left.count(i)
+                here = np.flatnonzero(factors[reaction] == i)
+                takes[here, reaction, i] = max(-net, 0) / max(len(here), 1)
         self.register_buffer("makes", torch.as_tensor(makes))
         self.register_buffer("takes", torch.as_tensor(takes))
         net = makes - takes.sum(axis=0)
         self.register_buffer("net", torch.as_tensor(net))
         # What the derivative of a reaction's rate by the factor in one of its slots adds to the Jacobian, (S S, 3 R).
-        filled = np.argwhere(tables.reactants >= 0)
+        filled = np.argwhere(factors >= 0)
         of, slot = np.repeat(filled, species, axis=0).T
-        changed, by = np.tile(np.arange(species), len(filled)), tables.reactants[of, slot]
+        changed, by = np.tile(np.arange(species), len(filled)), factors[of, slot]
         values = net[of, changed]
         places = np.array([changed * species + by, slot * reactions + of])[:, values != 0.0]
         matrix = torch.sparse_coo_tensor(

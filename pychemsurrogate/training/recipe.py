@@ -123,7 +123,7 @@ RECIPES: dict[str, FitRecipe] = {
     "accurate": JumpRecipe(
         experts=6,
         widths=(200, 200, 200),
-        shares=tuple(2.0**i / 63.0 for i in range(6)),
+        shares=tuple(2.0**i / 15.0 for i in range(4)),
         samples=3e8,
         batch=6144,
     ),

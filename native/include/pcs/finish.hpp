@@ -14,7 +14,20 @@ constexpr double x_seen = 1e-10;                      // errors of species below
 constexpr double error_low = 1e-6, error_high = 1e3;  // relative
 }  // namespace finish_report
 
-// Fixed Rodas4 steps, W cells at a time. A species that a step leaves negative or not finite keeps its value before it.
+// A species that a step of h leaves negative or not finite gets the implicit step with gain and frequency frozen.
+template <class Chemistry>
+inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
+    const auto good = [&](int i) { return (w.x_new[i] >= 0.0) & (w.x_new[i] <= 1e300); };
+    Int all_good = ~Int{};
+    for (int i = 0; i < plan.n_species; ++i) all_good &= good(i);
+    if (!any(~all_good)) return;
+    Vec *const gain = w.K[0], *const frequency = w.K[1];
+    Chemistry::gain_and_frequency(plan, w.k, w.rate, w.x, gain, frequency, 1);
+    for (int i = 0; i < plan.n_species; ++i)
+        w.x_new[i] = good(i) ? w.x_new[i] : (w.x[i] + h * gain[i]) / (1.0 + h * frequency[i]);
+}
+
+// Fixed Rodas3 steps, W cells at a time.
 template <class Chemistry>
 inline void finish_cells(const PlanView& plan, const FinishArrays& cells, void* workspace) {
     using namespace finish_report;
@@ -30,9 +43,11 @@ inline void finish_cells(const PlanView& plan, const FinishArrays& cells, void* 
         Vec error = {};
         for (int step = 0; step < cells.steps; ++step) {
             chemistry.rhs(w.x, w.f);
-            rodas4_step(chemistry, S, w, h);
-            error = max(largest_error(S, w.K[5], w.x_new, 1.0, x_seen) * error_control::allowed, error);
-            for (int i = 0; i < S; ++i) w.x[i] = (w.x_new[i] >= 0.0) & (w.x_new[i] <= 1e300) ? w.x_new[i] : w.x[i];
+            rosenbrock_step<Rodas3>(chemistry, S, w, h);
+            error =
+                max(largest_error(S, w.K[Rodas3::stages - 1], w.x_new, 1.0, x_seen) * error_control::allowed, error);
+            replace_failed<Chemistry>(plan, w, h);
+            for (int i = 0; i < S; ++i) w.x[i] = w.x_new[i];
         }
         for (int i = 0; i < S; ++i) {
             double* const x = cells.x + i * cells.stride + first;

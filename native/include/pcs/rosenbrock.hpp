@@ -1,5 +1,5 @@
-// Rodas4 (Hairer & Wanner, Solving ODEs II, sec. VI.4): a stiffly accurate, L-stable Rosenbrock method of order 4(3),
-// six stages, in the form without matrix-vector products (Sandu et al. 1997). SPDX-License-Identifier: BSD-3-Clause
+// Stiffly accurate, L-stable Rosenbrock methods in the form without matrix-vector products (Sandu et al. 1997, Atmos.
+// Environ. 31, 3459), and the integrator. SPDX-License-Identifier: BSD-3-Clause
 //
 // W cells advance side by side, each lane with its own time, step size and error control; a lane that has reached its
 // dt hands its cell over and takes the next one from the queue, so no lane waits for another.
@@ -12,30 +12,42 @@
 
 namespace pcs::PCS_ISA {
 
-namespace rodas4 {
-constexpr int stages = 6;
-constexpr double gamma = 0.25;
-// Stage i starts from x + sum_j a[i][j] K_j and has sum_j (c[i][j] / h) K_j on its right-hand side.
-constexpr double a[stages][stages] = {
-    {},
-    {1.544000000000000},
-    {0.9466785280815826, 0.2557011698983284},
-    {3.314825187068521, 2.896124015972201, 0.9986419139977817},
-    {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950},
-    {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 1.0}};
-constexpr double c[stages][stages] = {
-    {},
-    {-5.668800000000000},
-    {-2.430093356833875, -0.2063599157091915},
-    {-0.1073529058151375, -9.594562251023355, -20.47028614809616},
-    {7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160},
-    {8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054}};
-// The new state is the last stage's start + K_6, and K_6 is the error estimate.
-}  // namespace rodas4
+// Stage i starts from x + sum_j a[i][j] K_j and has sum_j (c[i][j] / h) K_j on its right-hand side; where `anew` is
+// false it takes f at x instead. The new state is the last stage's start + its K, and that K is the error estimate.
+
+// Order 4(3) (Hairer & Wanner, Solving ODEs II, sec. VI.4).
+struct Rodas4 {
+    static constexpr int stages = 6;
+    static constexpr double gamma = 0.25;
+    static constexpr bool anew[stages] = {false, true, true, true, true, true};
+    static constexpr double a[stages][stages] = {
+        {},
+        {1.544000000000000},
+        {0.9466785280815826, 0.2557011698983284},
+        {3.314825187068521, 2.896124015972201, 0.9986419139977817},
+        {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950},
+        {1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 1.0}};
+    static constexpr double c[stages][stages] = {
+        {},
+        {-5.668800000000000},
+        {-2.430093356833875, -0.2063599157091915},
+        {-0.1073529058151375, -9.594562251023355, -20.47028614809616},
+        {7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160},
+        {8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054}};
+};
+
+// Order 3(2), two right-hand sides fewer (Sandu et al. 1997, Atmos. Environ. 31, 3459).
+struct Rodas3 {
+    static constexpr int stages = 4;
+    static constexpr double gamma = 0.5;
+    static constexpr bool anew[stages] = {false, false, true, true};
+    static constexpr double a[stages][stages] = {{}, {0.0}, {2.0, 0.0}, {2.0, 0.0, 1.0}};
+    static constexpr double c[stages][stages] = {{}, {4.0}, {1.0, -1.0}, {1.0, -1.0, -8.0 / 3.0}};
+};
 
 // What one thread needs; every array is W lanes wide.
 struct IntegratorWorkspace {
-    Vec *x, *x_new, *f, *factor, *rate, *k, *M, *K[rodas4::stages];  // k: rate coefficients, then the other partials
+    Vec *x, *x_new, *f, *factor, *rate, *k, *M, *K[Rodas4::stages];  // k: rate coefficients, then the other partials
     Vec *done_x, *done_x0, *factors;                                 // cells that await projection, and its scratch
     double* conditions;                                              // (W, conditions): of cells that are read
 };
@@ -61,39 +73,42 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
 }
 
 // K of one stage: factors of I / (gamma h) - J are in w.M.
-template <int stage, class Chemistry>
-inline void rodas4_stage(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec inverse_h) {
+template <class Method, int stage, class Chemistry>
+inline void rosenbrock_stage(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec inverse_h) {
     Vec* K = w.K[stage];
-    if constexpr (stage == 0) {
-        for (int i = 0; i < S; ++i) K[i] = w.f[i];
-    } else {
+    if constexpr (Method::anew[stage]) {
         for (int i = 0; i < S; ++i) {
             Vec start = w.x[i];
-            for (int j = 0; j < stage; ++j) start += rodas4::a[stage][j] * w.K[j][i];
+            for (int j = 0; j < stage; ++j)
+                if (Method::a[stage][j] != 0.0) start += Method::a[stage][j] * w.K[j][i];
             w.x_new[i] = start;
         }
         chemistry.rhs(w.x_new, K);
+    } else {
+        for (int i = 0; i < S; ++i) K[i] = w.f[i];
+    }
+    if constexpr (stage > 0)
         for (int i = 0; i < S; ++i) {
             Vec sum = {};
-            for (int j = 0; j < stage; ++j) sum += rodas4::c[stage][j] * w.K[j][i];
+            for (int j = 0; j < stage; ++j) sum += Method::c[stage][j] * w.K[j][i];
             K[i] += inverse_h * sum;
         }
-    }
     chemistry.solve(w.M, K);
 }
+template <class Method, class Chemistry, int stage = 0>
+inline void rosenbrock_stages(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec inverse_h) {
+    rosenbrock_stage<Method, stage>(chemistry, S, w, inverse_h);
+    if constexpr (stage + 1 < Method::stages)
+        rosenbrock_stages<Method, Chemistry, stage + 1>(chemistry, S, w, inverse_h);
+}
 
-// One step of size h from w.x, where w.f holds f(w.x): w.x_new, and the error estimate in w.K[5].
-template <class Chemistry>
-inline void rodas4_step(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec h) {
+// One step of size h from w.x, where w.f holds f(w.x): w.x_new, and the error estimate in the last stage's K.
+template <class Method, class Chemistry>
+inline void rosenbrock_step(const Chemistry& chemistry, int S, const IntegratorWorkspace& w, Vec h) {
     const Vec inverse_h = 1.0 / h;
-    chemistry.factorise(w.x, inverse_h / rodas4::gamma, w.M);
-    rodas4_stage<0>(chemistry, S, w, inverse_h);
-    rodas4_stage<1>(chemistry, S, w, inverse_h);
-    rodas4_stage<2>(chemistry, S, w, inverse_h);
-    rodas4_stage<3>(chemistry, S, w, inverse_h);
-    rodas4_stage<4>(chemistry, S, w, inverse_h);
-    rodas4_stage<5>(chemistry, S, w, inverse_h);
-    for (int i = 0; i < S; ++i) w.x_new[i] += w.K[5][i];
+    chemistry.factorise(w.x, inverse_h / Method::gamma, w.M);
+    rosenbrock_stages<Method>(chemistry, S, w, inverse_h);
+    for (int i = 0; i < S; ++i) w.x_new[i] += w.K[Method::stages - 1][i];
 }
 
 // Error control, in units of the user's rtol. Chosen on seeds 1 to 4 of benchmarks/workload.py (docs/integrator.md).
@@ -140,7 +155,7 @@ class Integrator {
                 continue;
             }
             h = min(h, dt - t);
-            rodas4_step(chemistry, plan.n_species, w, h);
+            rosenbrock_step<Rodas4>(chemistry, plan.n_species, w, h);
             control(chemistry);
             refill();
         }
@@ -201,7 +216,7 @@ class Integrator {
         // (I - gamma h J)^-1, with the factors at hand.
         const Int decays = (left > 0.0) & (left >= decay_time * h);
         if (any(decays)) {
-            for (int i = 0; i < plan.n_species; ++i) w.K[5][i] /= rodas4::gamma * h;
+            for (int i = 0; i < plan.n_species; ++i) w.K[5][i] /= Rodas4::gamma * h;
             chemistry.solve(w.M, w.K[5]);
             const Vec decayed = largest_error(plan.n_species, w.K[5], w.x_new, settings.rtol, settings.atol);
             error = decays ? max(decayed, error / unfiltered) : error;
