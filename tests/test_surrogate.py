@@ -230,7 +230,6 @@ H+ + CH -> CH+ + H | ionpol1 | 1 1.9e-9 2.1 10 800 0 1e10
 H+ + CH -> C+ + H2 | ionpol2 | 0.5 1.9e-9 2.1 60 800 0 1e10
 CO -> C + O | cosmic_ray_range | 20 1.2 10 10 300 0 1e10
 H + H -> H2 | grain | 5e-17 0.5
-H + H + H -> H2 + H | arrhenius | 1e-25 -1 0
 """
 
 

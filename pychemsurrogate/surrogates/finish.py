@@ -61,8 +61,8 @@ class Finish(nn.Module):
     def forward(self, before: Tensor, k: Tensor, theta: Tensor) -> Finished:
         """From the map's state (B, S) at ahead(theta) to the state at theta (B); k (B, R) rate coefficients; all f64.
 
-        A species that a step leaves negative or not finite gets the implicit step with P and L frozen: at theta = 0, all
-        keep what they have.
+        A species that a step leaves negative or not finite gets the implicit step with P and L frozen: at theta = 0,
+        all keep what they have.
         """
         x, error = before, torch.zeros_like(theta)
         h = theta * (self.fraction / self.steps)
