@@ -241,7 +241,9 @@ def test_every_law_has_the_rates_of_the_native_integrator(temperature: float) ->
     n_H = float(n @ tables.scale_weights)
     native = np.asarray(open_network(network).rhs(n, temperature, np.array([zeta])))
     rates = Rates(tables)
-    k = rates.coefficients(torch.tensor([temperature]).double(), torch.tensor([[zeta / n_H]]).double())
+    k = rates.coefficients(
+        torch.tensor([temperature], dtype=torch.float64), torch.tensor([[zeta / n_H]], dtype=torch.float64)
+    )
     x = torch.as_tensor(n / n_H)[None]
     production, loss = rates.production_loss(x, k)
     size = (production[0] * n_H * n_H).numpy() + np.abs(native)
