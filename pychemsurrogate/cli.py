@@ -211,6 +211,55 @@ def reproduce(output: str, quick: bool, seeds: int | None, convention: str, thre
         raise click.ClickException(str(error)) from None
 
 
+@main.command()
+@click.argument("model_file", metavar="MODEL")
+@click.option("-o", "--output", default="card.html", show_default=True, metavar="FILE", help="The page to write.")
+@click.option("--data", default=None, metavar="FILE", help="Held-out pairs: its split test (default: made here).")
+@click.option("--shifted", default=None, metavar="FILE", help="Its split shifted (default: collapse and shock tracks).")
+@click.option("--outside", default=None, metavar="FILE", help="Its split outside (default: made beyond each bound).")
+@click.option("--runs", default=None, type=click.IntRange(2), help="Runs a unit of new pairs, and of rollouts (256).")
+@click.option("--steps", default=None, type=click.IntRange(1), help="Steps of the rollouts (1000).")
+@click.option("--seed", default=None, type=click.IntRange(0), help="Of all that is drawn.")
+@click.option("--quick", is_flag=True, help="A rough look in seconds: 32 runs, 20 steps, fewer pairs.")
+def report(
+    model_file: str,
+    output: str,
+    data: str | None,
+    shifted: str | None,
+    outside: str | None,
+    runs: int | None,
+    steps: int | None,
+    seed: int | None,
+    quick: bool,
+) -> None:
+    """Write the model card of MODEL (a shipped model or a .pcs file): errors, gate, rollouts and costs on one page."""
+    from pathlib import Path
+
+    from pychemsurrogate.model_file import ModelFile, ModelFileError
+
+    try:
+        from pychemsurrogate.evaluation.card.page import write_page
+    except ImportError as error:
+        raise click.ClickException(f"{error}: pip install 'pychemsurrogate[report]'") from None
+    from pychemsurrogate.evaluation.card.data import CardRecipe
+    from pychemsurrogate.evaluation.card.measured import CardError
+    from pychemsurrogate.evaluation.card.report import make_card
+    from pychemsurrogate.training.dataset import DatasetError
+    from pychemsurrogate.training.sampling import SamplingError
+
+    given = {"runs": runs, "steps": steps, "seed": seed}
+    changes = {name: value for name, value in given.items() if value is not None}
+    # Refused before the minutes that the measurements take.
+    if not Path(output).resolve().parent.is_dir():
+        raise click.ClickException(f"{output}: there is no such folder; make it, or name another file")
+    try:
+        recipe = CardRecipe.quick(**changes) if quick else CardRecipe(**changes)
+        card = make_card(ModelFile.read(model_file), recipe, data, shifted, outside)
+        click.echo(write_page(card, output))
+    except (CardError, DatasetError, ModelFileError, OSError, SamplingError) as error:
+        raise click.ClickException(str(error)) from None
+
+
 @main.group()
 def model() -> None:
     """Make model files and look into them."""

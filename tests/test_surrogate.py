@@ -21,8 +21,8 @@ torch = pytest.importorskip("torch")
 from pychemsurrogate.surrogates.multiclock import MultiClock  # noqa: E402
 from pychemsurrogate.surrogates.rates import Rates  # noqa: E402
 from pychemsurrogate.training.fit import evaluate  # noqa: E402
+from pychemsurrogate.training.populations import POPULATIONS  # noqa: E402
 from pychemsurrogate.training.prepare import Step, step_of  # noqa: E402
-from pychemsurrogate.training.train import POPULATIONS  # noqa: E402
 
 NETWORK = load_network("osu_09_2008")
 COMPOSITION = NETWORK.tables().composition

@@ -21,6 +21,7 @@ def test_wheel_serves_a_fresh_environment(tmp_path: Path) -> None:
     for needed in (
         "data/models/osu_09_2008.pcs",
         "data/networks/osu_09_2008.network",
+        "evaluation/card/card.html.j2",
         "py.typed",
         "native/kernels.cpp",
     ):

@@ -115,6 +115,19 @@ def violation_bound(violations: Any, cells: Any, effect: Any) -> Any:
         return np.where(size > counted, beta.ppf(CONFIDENCE, counted + 1.0, np.maximum(size - counted, 1e-12)), 1.0)
 
 
+def accepted_bound(cells: Population, thresholds: FloatArray, target: float, alpha: float) -> tuple[int, int, float]:
+    """Accepted cells, violations among them, and the upper bound of their share, behind given thresholds (bins).
+
+    The bound is that of `calibrate`: CONFIDENCE, and cells of one run count for less by the design effect.
+    """
+    accepted = _where(cells, cells.predicted < thresholds[cells.bin])
+    count, violations = len(accepted.run), int(np.count_nonzero(accepted.error > target))
+    if not count:
+        return 0, 0, 1.0
+    effect = design_effect(accepted.run, _correlation(cells, target, alpha))
+    return count, violations, float(violation_bound(violations, count, effect))
+
+
 def _correlation(cells: Population, target: float, alpha: float) -> float:
     """Of violations within runs, among the cells that a gate would accept which were wrong three times too often.
 

@@ -14,13 +14,12 @@ from torch import Tensor
 from pychemsurrogate.network import Network
 from pychemsurrogate.surrogates.reduced import ReducedMap
 from pychemsurrogate.training.minimise import Schedule, minimise
+from pychemsurrogate.training.populations import X_TRACES, cell_error
 from pychemsurrogate.training.prepare import step_of
 from pychemsurrogate.training.recipe import FitRecipe
 from pychemsurrogate.training.truth import Pairs
 
 _CHUNK = 1024  # a cache full of cells: larger chunks cost 1.7 times as much
-# Species below this abundance do not count in a cell's error; the fit's own weights fall off further below.
-X_MIN = 1e-10
 
 
 def sharp_loss(error: Tensor, log_target: Tensor, done: float, recipe: FitRecipe) -> Tensor:
@@ -91,7 +90,7 @@ def uniform(rows: int, batch: int) -> Callable[[torch.Generator], Tensor]:
 class Outcome:
     """What the surrogate makes of B pairs.
 
-    error, error_traces: the cell's weighted error [dex] over x > X_MIN and over x > 1e-13, (B) f64; predicted: log10
+    error, error_traces: the cell's weighted error [dex] over x > X_MIN and over x > X_TRACES, (B) f64; predicted: log10
     of the former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32.
     """
 
@@ -120,28 +119,10 @@ def evaluate(
         truth = part.end.astype(np.float64)
         x = moved.numpy()
         errors.append(cell_error(x, truth, weights))
-        traces.append(cell_error(x, truth, weights, 1e-13))
+        traces.append(cell_error(x, truth, weights, X_TRACES))
     return Outcome(
         np.concatenate(errors),
         np.concatenate(traces),
         np.concatenate(predicted),
         torch.cat(inputs),
     )
-
-
-def cell_error(
-    x: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    weights: NDArray[np.float64] | None = None,
-    x_min: float = X_MIN,
-) -> NDArray[np.float64]:
-    """max weight |log10 x - log10 truth| [dex] (B) over species with truth > x_min. Infinite where x is 0.
-
-    x, truth (B, S); weights (S), None: 1.
-    """
-    with np.errstate(divide="ignore"):
-        error = np.abs(np.log10(x) - np.log10(np.maximum(truth, 1e-300)))
-    if weights is not None:
-        error *= weights
-    worst: NDArray[np.float64] = np.where(truth > x_min, error, 0.0).max(axis=1)
-    return worst

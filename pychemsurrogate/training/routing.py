@@ -12,7 +12,7 @@ from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.network import Network
 from pychemsurrogate.surrogates.reduced import ReducedMap
-from pychemsurrogate.training.fit import cell_error
+from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.prepare import step_of
 from pychemsurrogate.training.recipe import FitRecipe
 from pychemsurrogate.training.truth import Pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,16 @@ from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
 from pychemsurrogate.training.dataset import DatasetError, load, read_provenance, recipe_of
-from pychemsurrogate.training.fit import X_MIN, Outcome, cell_error, evaluate, fit_head
+from pychemsurrogate.training.fit import Outcome, evaluate, fit_head
 from pychemsurrogate.training.fit_jump import costly, fit_jump, new_jump
 from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_clock
+from pychemsurrogate.training.populations import X_MIN, cell_error, cells_of, populations_of
 from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.recipe import FitRecipe, JumpRecipe, MultiClockRecipe
 from pychemsurrogate.training.routing import budget_arrays, router_arrays
 from pychemsurrogate.training.sampling import YEAR_S
-from pychemsurrogate.training.truth import KINDS, Pairs, Recipe
+from pychemsurrogate.training.truth import Pairs, Recipe
 
-# The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
-_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief"))
-POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
-    "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
-    "hydro-like": lambda p: p.kind == _HYDRO,
-    "flow": lambda p: p.kind == _FLOW,
-    "hydro steps": lambda p: p.kind == _STEPS,
-    "small steps": lambda p: p.kind == _BRIEF,
-    "neighbour mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 2),
-    "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
-    "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
-}
 # Net charge, relative to the electrons, that round-off of a host may leave.
 _NET_CHARGE = 1e-6
 
@@ -94,11 +82,11 @@ def finish(surrogate: MultiClock | Jump, network: Network, data: str | Path, rec
         tuple(name for name, _ in recipe.bins), tuple(np.array(edges) for _, edges in recipe.bins), network.tables()
     )
     box = _trained_box(network, recipe_of(origin))
-    cells = _conditions(held_out)
+    cells = cells_of(held_out)
     place, inside = bins.place(*cells), box.contains(*cells)
     populations = [
         Population(outcome.predicted[rows], outcome.error[rows], held_out.run[rows], place[rows])
-        for rows in _populations(held_out).values()
+        for rows in populations_of(held_out).values()
     ]
     targets = np.array(recipe.targets)
     thresholds = np.stack([calibrate(populations, bins.count, target, recipe.alpha) for target in recipe.targets])
@@ -148,12 +136,12 @@ def measure(outcome: Outcome, gate: Gate, test: Pairs, target: float) -> dict[st
     by_bin = None if calibration is None else calibration.serving(target)
     if calibration is None or by_bin is None:
         raise ValueError(f"the gate is not calibrated for a target of {target} dex")
-    cells = _conditions(test)
+    cells = cells_of(test)
     inside, threshold = gate.box.contains(*cells), by_bin[calibration.bins.place(*cells)]
     predicted = np.where(inside, outcome.predicted, np.inf)
     persistence = cell_error(cells[0], test.end.astype(np.float64), calibration.weights)
     report: dict[str, Any] = {}
-    for name, rows in _populations(test).items():
+    for name, rows in populations_of(test).items():
         figures = coverage(predicted[rows], outcome.error[rows], threshold[rows], target).as_dict()
         figures["persistence_median"] = float(np.median(persistence[rows]))
         figures["inside_box"] = float(inside[rows].mean())
@@ -176,11 +164,6 @@ def accuracy_table(accuracy: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _conditions(pairs: Pairs) -> tuple[NDArray[np.float64], ...]:
-    """What `Box.contains` and `Bins.place` read of the pairs."""
-    return pairs.start.astype(np.float64), pairs.density, pairs.dt, pairs.temperature, pairs.conditions
-
-
 def _told(targets: tuple[float, ...]) -> float:
     """The target whose figures stand for the model: the largest up to 0.1 dex, or the smallest."""
     return max((target for target in targets if target <= 0.1), default=min(targets))
@@ -189,12 +172,6 @@ def _told(targets: tuple[float, ...]) -> float:
 def _traces(outcome: Outcome, rows: NDArray[np.bool_]) -> dict[str, float]:
     median, p99 = np.percentile(outcome.error_traces[rows], [50, 99])
     return {"traces_median": float(median), "traces_p99": float(p99)}
-
-
-def _populations(pairs: Pairs) -> dict[str, NDArray[np.bool_]]:
-    """The populations that the pairs hold (small data sets may lack some)."""
-    masks = {name: mask(pairs) for name, mask in POPULATIONS.items()}
-    return {name: rows for name, rows in masks.items() if rows.any()}
 
 
 def _trained_box(network: Network, truth: Recipe) -> Box:

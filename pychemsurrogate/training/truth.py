@@ -134,8 +134,8 @@ def compute_unit(recipe: Recipe, unit: int) -> tuple[Pairs, int]:
     rng = np.random.default_rng([recipe.seed, unit])
     numbers = np.arange(unit * recipe.runs_per_unit, (unit + 1) * recipe.runs_per_unit)
     if split == "outside":
-        sides = _sides(recipe.ranges, truth.network)
-        ranges = sides[unit % len(sides)]
+        sides = outside_sides(recipe.ranges, truth.network)
+        _, ranges = sides[unit % len(sides)]
         parcels = Parcels.new(truth, ranges or recipe.ranges, recipe.runs_per_unit, "tracks", rng)
         return follow(parcels, "tracks", split, numbers, rng, charged=ranges is None)
     kind = _SHIFTED[unit % len(_SHIFTED)] if split == "shifted" else unit_kind(unit)
@@ -310,17 +310,26 @@ def _charge(x: FloatArray, network: Network, rng: np.random.Generator) -> FloatA
     return charged
 
 
-def _sides(ranges: Ranges, network: Network) -> list[Ranges | None]:
-    """The ranges with one of them just below or just above its bounds, for each in turn; None: net charge."""
+def outside_sides(ranges: Ranges, network: Network) -> list[tuple[str, Ranges | None]]:
+    """The sides of the split "outside", which its units take in turn, in words and as ranges.
 
-    def both(bounds: Range) -> tuple[Range, Range]:
+    The ranges have one of their quantities just below or just above its bounds; None: as they are, with a net charge.
+    """
+
+    def both(name: str, bounds: Range) -> list[tuple[str, Range]]:
         near, far = _BEYOND
-        return (bounds[0] / far, bounds[0] / near), (bounds[1] * near, bounds[1] * far)
+        return [
+            (f"{name} below", (bounds[0] / far, bounds[0] / near)),
+            (f"{name} above", (bounds[1] * near, bounds[1] * far)),
+        ]
 
-    sides: list[Ranges | None] = [None]
-    sides += [replace(ranges, temperature=beyond) for beyond in both(ranges.temperature)]
+    sides: list[tuple[str, Ranges | None]] = [("net charge", None)]
+    sides += [(name, replace(ranges, temperature=beyond)) for name, beyond in both("T", ranges.temperature)]
     if "zeta" in ranges.conditions:
-        sides += [replace(ranges, density_per_zeta=beyond) for beyond in both(ranges.density_per_zeta)]
-    for name, bounds in ranges.ratios_of(network.tables()).items():
-        sides += [replace(ranges, ratios={**ranges.ratios, name: beyond}) for beyond in both(bounds)]
+        beyond_density = both("n_H/zeta", ranges.density_per_zeta)
+        sides += [(name, replace(ranges, density_per_zeta=beyond)) for name, beyond in beyond_density]
+    for ratio, bounds in ranges.ratios_of(network.tables()).items():
+        sides += [
+            (name, replace(ranges, ratios={**ranges.ratios, ratio: beyond})) for name, beyond in both(ratio, bounds)
+        ]
     return sides
