@@ -38,7 +38,7 @@ from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.status import Status
 from pychemsurrogate.training.dataset import generate, load, save
-from pychemsurrogate.training.fit import cell_error
+from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.sampling import YEAR_S, Ranges, initial_abundances, log_uniform
 from pychemsurrogate.training.truth import KINDS, Pairs, Recipe
 

@@ -40,10 +40,11 @@ from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
 from pychemsurrogate.surrogates.reduced import ReducedMap
 from pychemsurrogate.training.dataset import generate, load
-from pychemsurrogate.training.fit import cell_error, sharp_loss
+from pychemsurrogate.training.fit import sharp_loss
 from pychemsurrogate.training.fit_jump import Pool, costly, new_jump, standardise
 from pychemsurrogate.training.fit_multiclock import new_multi_clock
 from pychemsurrogate.training.muon import Muon
+from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.prepare import prepare, prepare_jumps, step_of
 from pychemsurrogate.training.recipe import JumpRecipe, MultiClockRecipe
 from pychemsurrogate.training.truth import KINDS, Pairs, Recipe

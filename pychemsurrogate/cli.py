@@ -135,47 +135,90 @@ def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
 
 
 @main.command()
-@click.argument("dataset")
+@click.argument("dataset", required=False)
 @click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
 @click.option(
     "--held-out", default=None, metavar="FILE", help="The data set to calibrate and test on (default: DATASET)."
 )
-@click.option("--map", "kind", type=click.Choice(["fast", "accurate", "multiclock"]), default="fast", show_default=True)
+@click.option(
+    "--map",
+    "kind",
+    type=click.Choice(["fast", "accurate", "multiclock"]),
+    default=None,
+    help="Which map to train (default: fast).",
+)
 @click.option("--samples", default=None, type=float, help="Training samples that the map sees, with repetition.")
+@click.option(
+    "--stream",
+    "blocks",
+    default=None,
+    type=click.IntRange(0),
+    metavar="BLOCKS",
+    help="Blocks of fresh pairs (some 90 thousand each) that the native integrator makes for every later round, or for "
+    "--continue (default there: 20 without DATASET, else 0).",
+)
+@click.option("--continue", "parent", default=None, metavar="MODEL", help="Train this model file's map further.")
+@click.option(
+    "--from", "logs", multiple=True, metavar="LOG", help="What it learns from: a log of refused states; more than once."
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="Threads of torch (default: its own choice).")
 @click.option(
     "--checkpoint", default=None, metavar="DIR", help="Where an interrupted fit is kept (default: beside FILE)."
 )
 def train(
-    dataset: str,
+    dataset: str | None,
     output: str,
     held_out: str | None,
-    kind: str,
+    kind: str | None,
     samples: float | None,
+    blocks: int | None,
+    parent: str | None,
+    logs: tuple[str, ...],
     seed: int,
     threads: int,
     checkpoint: str | None,
 ) -> None:
-    """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file."""
+    """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file.
+
+    With --continue MODEL --from LOG it learns on from the states that a host's runs refused or audited
+    (Solver.load(..., log=LOG)), beside pairs of DATASET, a data set of MODEL's recipe, or fresh ones.
+    """
+    if parent is None and dataset is None:
+        raise click.UsageError("name a DATASET, or a model to --continue")
+    if (parent is None) != (not logs):
+        raise click.UsageError("--continue MODEL and --from LOG go together")
+    if parent is not None and kind is not None:
+        raise click.UsageError("--continue keeps the model's own map: leave --map out")
+    if kind == "multiclock" and blocks:
+        raise click.UsageError("--stream is for the later rounds of --map fast and accurate; multiclock has none")
     try:
         import torch
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'pychemsurrogate[torch]'") from None
+    from pychemsurrogate.model_file import ModelFileError
+    from pychemsurrogate.state_log import LogError
     from pychemsurrogate.training.dataset import DatasetError
+    from pychemsurrogate.training.learn_on import ContinueError, learn_on
     from pychemsurrogate.training.minimise import CheckpointError
-    from pychemsurrogate.training.recipe import RECIPES
+    from pychemsurrogate.training.recipe import RECIPES, ContinueRecipe, JumpRecipe
     from pychemsurrogate.training.train import accuracy_table
     from pychemsurrogate.training.train import train as run
 
     if threads:
         torch.set_num_threads(threads)
     try:
-        recipe = replace(RECIPES[kind], seed=seed)
-        if samples is not None:
-            recipe = replace(recipe, samples=samples)
-        model = run(dataset, output, recipe, checkpoint, held_out=held_out)
-    except (CheckpointError, DatasetError) as error:
+        if parent is not None:
+            again = ContinueRecipe(samples=samples, fresh_blocks=blocks, seed=seed)
+            model = learn_on(parent, logs, output, again, dataset, checkpoint, held_out=held_out)
+        else:
+            recipe = replace(RECIPES[kind or "fast"], seed=seed)
+            if samples is not None:
+                recipe = replace(recipe, samples=samples)
+            if isinstance(recipe, JumpRecipe) and blocks:
+                recipe = replace(recipe, fresh_blocks=blocks)
+            model = run(str(dataset), output, recipe, checkpoint, held_out=held_out)
+    except (CheckpointError, ContinueError, DatasetError, LogError, ModelFileError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(accuracy_table(model.meta["accuracy"]))
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from inline import Inline
 from native_build import NativeBuild, build
 from numpy.typing import NDArray
 
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network, load_network, parse_network
+from pychemsurrogate.training.dataset import generate
+from pychemsurrogate.training.truth import UNITS_PER_CYCLE, Recipe
 
 DATA = Path(__file__).parent / "data"
 YEAR_S = 3.15576e7
@@ -47,6 +50,13 @@ B + C -> A + C | arrhenius | 1e4 0 0
 @pytest.fixture(scope="session")
 def osu() -> Network:
     return load_network("osu_09_2008")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with every kind and split."""
+    recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=4, seed=7, rtol=1e-2, atol=1e-15)
+    return generate(recipe, tmp_path_factory.mktemp("data") / "tiny.h5", executor=Inline(), progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pychemsurrogate.surrogates.jump import Jump  # noqa: E402
 from pychemsurrogate.surrogates.surrogate import from_arrays  # noqa: E402
 from pychemsurrogate.training import fit_jump as fitting  # noqa: E402
 from pychemsurrogate.training import minimise  # noqa: E402
+from pychemsurrogate.training import stream as streaming  # noqa: E402
 from pychemsurrogate.training.fit import evaluate  # noqa: E402
 from pychemsurrogate.training.fit_jump import costly, fit_jump, new_jump  # noqa: E402
 from pychemsurrogate.training.muon import Muon, orthogonal  # noqa: E402
@@ -269,6 +271,26 @@ def test_later_rounds_learn_from_visited_states(data: Path, tmp_path: Path) -> N
     assert len(visited) > 100
     assert not np.isin(visited.run, load(data).run).any()
     assert (tmp_path / "map_1.pt").exists()
+
+
+def test_later_rounds_learn_from_fresh_pairs(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "stream", partial(streaming.stream, executor=Inline()))
+    pools: list[fitting.Pool] = []
+    draw = fitting.Pool.draw
+    monkeypatch.setattr(fitting.Pool, "draw", lambda pool, *given: pools.append(pool) or draw(pool, *given))
+    recipe = replace(SMALL, samples=96 * 30, tours=2, fresh_blocks=1, pool_pairs=700)
+    fitted(data, tmp_path, recipe)
+    given, fresh = load(data), [load(tmp_path / f"fresh_{tour}.h5") for tour in (1, 2)]
+    visited = load(tmp_path / "visited_1.h5")
+    runs = [set(pairs.run.tolist()) for pairs in (given, visited, *fresh)]
+    assert sum(map(len, runs)) == len(set().union(*runs))
+    assert not np.isin(np.concatenate([pairs.start[:, 0] for pairs in fresh]), given.start[:, 0]).any()
+    assert all(len(pairs) > 100 for pairs in fresh)
+    assert len(costly(load(data, "train"), recipe)) > 700
+    assert [len(pool) for pool in pools] == [700, 700, 700]  # the oldest leave
+    last = min(700, len(fresh[1]))
+    target = torch.as_tensor(np.log10(fresh[1].end[-last:].astype(float) + 1e-16)).float()
+    torch.testing.assert_close(pools[2].data.target[-last:], target)
 
 
 def test_training_makes_a_model_file(data: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network
 from pychemsurrogate.solver import Report, Solver
-from pychemsurrogate.solver.log import MOST_A_CALL, LogError
+from pychemsurrogate.solver.log import MOST_A_CALL
+from pychemsurrogate.state_log import LogError
 from pychemsurrogate.status import Status
 
 COUNT = 400

@@ -502,13 +502,6 @@ def test_dask_gives_the_same_data(tmp_path: Path) -> None:
 # --- fits -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set with every kind and split."""
-    recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=4, seed=7, rtol=1e-2, atol=1e-15)
-    return generate(recipe, tmp_path_factory.mktemp("data") / "tiny.h5", executor=Inline(), progress=False)
-
-
 def tiny_recipe() -> Any:
     from pychemsurrogate.training.recipe import MultiClockRecipe
 

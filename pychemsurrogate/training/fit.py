@@ -49,13 +49,16 @@ def fit_head(
     recipe: FitRecipe,
     checkpoint: Path | None = None,
     progress: bool = True,
+    logged: Pairs | None = None,
+    share: float = 0.0,
 ) -> None:
     """Train the error head in place: a quantile of log10 of the cell error (pinball loss, Koenker & Bassett 1978).
 
-    The map is left as it is. Continues from `checkpoint` if that file exists.
+    The map is left as it is. Continues from `checkpoint` if that file exists. logged: pairs that make up that share of
+    each batch.
     """
-    chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.head_pairs]
-    outcome = evaluate(surrogate, pairs.where(np.sort(chosen)), network, recipe.species_weights(network))
+    some = [_some(part, recipe) for part in ([pairs] if logged is None else [pairs, logged])]
+    outcome = evaluate(surrogate, Pairs.concatenate(some), network, recipe.species_weights(network))
     # A cell that is not conserved is refused without asking the head. Below 1e-3 dex any error is as good as none;
     # above 10 dex (or infinite, for a species at 0) as bad as any.
     judged = np.isfinite(outcome.predicted)
@@ -69,9 +72,11 @@ def fit_head(
         return torch.maximum(recipe.quantile * missing, (recipe.quantile - 1.0) * missing).mean()
 
     identity = {"recipe": recipe.of_head(), "pairs": len(pairs), "part": "head"}
+    identity |= {} if logged is None else {"logged": len(logged)}
     nets = torch.nn.ModuleList([surrogate.head])
     schedule = schedule_of(recipe, recipe.head_samples)
-    draw = uniform(len(target), recipe.batch)
+    first = int(judged[: len(some[0])].sum())
+    draw = mixed(first, len(target) - first, recipe.batch, share)
     minimise(nets, loss, draw, schedule, identity, checkpoint, "head" if progress else None)
     # The head of the model file takes its inputs as they are: fold the scaling into its first layer.
     weight, bias = surrogate.head[0].parameters()
@@ -79,6 +84,19 @@ def fit_head(
         scaled = weight.double() / std.double()
         bias.copy_(bias.double() - scaled @ mean.double())
         weight.copy_(scaled)
+
+
+def _some(pairs: Pairs, recipe: FitRecipe) -> Pairs:
+    """As many of the pairs as the head reads, at random."""
+    chosen = np.random.default_rng(recipe.seed).permutation(len(pairs))[: recipe.head_pairs]
+    return pairs.where(np.sort(chosen))
+
+
+def mixed(rows: int, others: int, batch: int, share: float) -> Callable[[torch.Generator], Tensor]:
+    """Draws `batch` rows, that share of them from the `others` that follow the first `rows`."""
+    late = round(share * batch) if others else 0
+    first, second = uniform(rows, batch - late), uniform(others, late)
+    return (lambda random: torch.cat([first(random), rows + second(random)])) if late else first
 
 
 def uniform(rows: int, batch: int) -> Callable[[torch.Generator], Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from pychemsurrogate.training.dataset import load, save
 from pychemsurrogate.training.fit import schedule_of, sharp_loss
 from pychemsurrogate.training.minimise import minimise
 from pychemsurrogate.training.prepare import PreparedJumps, prepare_jumps, reduced
-from pychemsurrogate.training.recipe import JumpRecipe
+from pychemsurrogate.training.recipe import ContinueRecipe, JumpRecipe
+from pychemsurrogate.training.stream import fresh_pairs
 from pychemsurrogate.training.truth import FloatArray, Pairs, Recipe, unit_split, visit
 
 _CLUSTERED = 40_000  # pairs that the centres are made from
@@ -66,17 +67,21 @@ def fit_jump(
 ) -> None:
     """Train the experts in place, in rounds: on the pairs, then also on states that the map itself visits.
 
-    truth: of the pairs, and of the visits. folder: of the checkpoints and visited states; an interrupted fit continues
-    from what is there. Raises CheckpointError for checkpoints of another recipe or data set.
+    truth: of the pairs, the visits and fresh pairs. folder: of the checkpoints, visited states and fresh pairs; an
+    interrupted fit continues from what is there. Raises CheckpointError for checkpoints of another recipe or data set.
     """
-    first = costly(pairs, recipe)
+    first = newest(costly(pairs, recipe), recipe)
     data = _prepared(first, surrogate, network)
     standardise(surrogate, data)
-    pool = Pool.of(data, first, surrogate)
+    pool = Pool.of(data, first, surrogate, recipe)
     for tour in range(recipe.tours + 1):
         if tour:
-            visited = costly(_visited(surrogate, network, recipe, truth, tour, folder), recipe)
-            pool = pool.joined(Pool.of(_prepared(visited, surrogate, network), visited, surrogate))
+            joining = [costly(_visited(surrogate, network, recipe, truth, tour, folder), recipe)]
+            if recipe.fresh_blocks:
+                joining.append(_fresh(recipe, truth, tour, folder))
+            for new in joining:
+                added = Pool.of(_prepared(new, surrogate, network), new, surrogate, recipe)
+                pool = pool.joined(added, recipe.pool_pairs)
         share = _FIRST_ROUND if tour == 0 and recipe.tours else (1.0 - _FIRST_ROUND) / max(1, recipe.tours)
         samples = recipe.samples * (share if recipe.tours else 1.0)
         schedule = schedule_of(recipe, samples, _LATER_RATE if tour else 1.0)
@@ -86,10 +91,40 @@ def fit_jump(
         minimise(surrogate.experts, loss, draw, schedule, identity, checkpoint, label)
 
 
+def continue_jump(
+    surrogate: Jump,
+    pairs: Pairs,
+    logged: Pairs,
+    network: Network,
+    recipe: JumpRecipe,
+    again: ContinueRecipe,
+    checkpoint: Path,
+    progress: bool = True,
+) -> None:
+    """Train the experts of a fitted map further, in place; their centres and the scaling of the features stay.
+
+    pairs: the costly ones; logged: a share of what each expert that serves any of them draws. Continues from
+    `checkpoint` if that file exists.
+    """
+    samples = again.samples_of(recipe)
+    pool, others = (Pool.of(_prepared(part, surrogate, network), part, surrogate, recipe) for part in (pairs, logged))
+    served = torch.bincount(others.expert, minlength=len(surrogate.experts)).double()
+    pool = pool.mixed(others, torch.as_tensor(again.share_of(served.numpy(), samples / len(served))))
+    identity = {"recipe": recipe.of_map(), "continued": again.as_dict(), "pairs": len(pool)}
+    schedule, label = schedule_of(recipe, samples, again.rate), "map" if progress else None
+    loss, draw = pool.loss(surrogate, recipe), pool.draw(surrogate, recipe)
+    minimise(surrogate.experts, loss, draw, schedule, identity, checkpoint, label)
+
+
 def costly(pairs: Pairs, recipe: JumpRecipe) -> Pairs:
     """The pairs that the map is for, and a share of the others."""
     lucky = np.random.default_rng(recipe.seed).random(len(pairs)) < recipe.easy_share
     return pairs.where((pairs.steps >= recipe.costly) | lucky)
+
+
+def newest(pairs: Pairs, recipe: JumpRecipe) -> Pairs:
+    """As many of the last pairs as a pool may hold."""
+    return pairs.where(np.arange(max(0, len(pairs) - recipe.pool_pairs), len(pairs)))
 
 
 def _prepared(pairs: Pairs, surrogate: Jump, network: Network) -> PreparedJumps:
@@ -108,32 +143,48 @@ def standardise(surrogate: Jump, data: PreparedJumps) -> None:
 
 @dataclass(frozen=True)
 class Pool:
-    """B prepared pairs with scaled features, what the exact integrator pays for them, and their experts (B)."""
+    """B prepared pairs with scaled features, how often each is drawn for its expert (B), and the experts (B)."""
 
     data: PreparedJumps
-    steps: Tensor
+    weight: Tensor
     expert: Tensor
 
     @classmethod
-    def of(cls, data: PreparedJumps, pairs: Pairs, surrogate: Jump) -> Pool:
-        """From pairs and what was prepared of them, whose features are scaled in place."""
+    def of(cls, data: PreparedJumps, pairs: Pairs, surrogate: Jump, recipe: JumpRecipe) -> Pool:
+        """From pairs and what was prepared of them, whose features are scaled in place; drawn by steps^cost_power."""
         expert = torch.cat([surrogate.route(part) for part in surrogate.depth(data.features).split(_CLUSTERED)])
         data.features.sub_(surrogate.feature_mean).div_(surrogate.feature_std)
-        return cls(data, torch.as_tensor(pairs.steps).double(), expert)
+        return cls(data, torch.as_tensor(pairs.steps).double() ** recipe.cost_power, expert)
 
-    def joined(self, other: Pool) -> Pool:
-        """These pairs and those."""
-        parts = zip(vars(self.data).values(), vars(other.data).values(), strict=True)
+    def __len__(self) -> int:
+        return len(self.expert)
+
+    def joined(self, other: Pool, most: int) -> Pool:
+        """These pairs and those, the first of them left out where there are more than `most`."""
+        ours, theirs = self._newest(most - len(other)), other._newest(most)
+        parts = zip(vars(ours.data).values(), vars(theirs.data).values(), strict=True)
         return Pool(
             PreparedJumps(*(torch.cat(part) for part in parts)),
-            torch.cat([self.steps, other.steps]),
-            torch.cat([self.expert, other.expert]),
+            torch.cat([ours.weight, theirs.weight]),
+            torch.cat([ours.expert, theirs.expert]),
         )
 
+    def mixed(self, other: Pool, share: Tensor) -> Pool:
+        """These pairs and those; of what expert e draws, share[e] (E) are those, if it serves any."""
+        ours, theirs = (torch.bincount(pool.expert, pool.weight, len(share)) for pool in (self, other))
+        scale = torch.where(ours > 0.0, share / (1.0 - share) * ours / theirs, 1.0)
+        return self.joined(replace(other, weight=other.weight * scale[other.expert]), len(self) + len(other))
+
+    def _newest(self, count: int) -> Pool:
+        first = len(self) - min(max(0, count), len(self))
+        data = PreparedJumps(*(column[first:] for column in vars(self.data).values()))
+        return Pool(data, self.weight[first:], self.expert[first:])
+
     def draw(self, surrogate: Jump, recipe: JumpRecipe) -> Callable[[torch.Generator], Tensor]:
-        """Draws as many rows (E, N) for every expert, in proportion to steps^cost_power."""
-        rows = [torch.nonzero(self.expert == e)[:, 0] for e in range(len(surrogate.experts))]
-        sums = [torch.cumsum(self.steps[own] ** recipe.cost_power, dim=0) for own in rows]
+        """Draws as many rows (E, N) for every expert, by their weights; from all, for one that serves none of them."""
+        own_rows = [torch.nonzero(self.expert == e)[:, 0] for e in range(len(surrogate.experts))]
+        rows = [own if len(own) else torch.arange(len(self)) for own in own_rows]
+        sums = [torch.cumsum(self.weight[own], dim=0) for own in rows]
         each = max(1, recipe.batch // len(rows))
 
         def draw(random: torch.Generator) -> Tensor:
@@ -156,6 +207,13 @@ class Pool:
             return sharp_loss(data.base[rows] + data.phi[rows] * output.float() - target, target, done, recipe)
 
         return loss
+
+
+def _fresh(recipe: JumpRecipe, truth: Recipe, tour: int, folder: Path) -> Pairs:
+    """The costly ones of pairs that are in no other round; kept in the folder."""
+    path = folder / f"fresh_{tour}.h5"
+    skip = (tour - 1) * recipe.fresh_blocks
+    return fresh_pairs(truth, skip, recipe.fresh_blocks, lambda pairs: costly(pairs, recipe), path)
 
 
 def _visited(surrogate: Jump, network: Network, recipe: JumpRecipe, truth: Recipe, tour: int, folder: Path) -> Pairs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,10 @@ from torch import Tensor
 from pychemsurrogate.network import Network, NetworkTables
 from pychemsurrogate.surrogates.mlp import mlp
 from pychemsurrogate.surrogates.multiclock import MultiClock
-from pychemsurrogate.training.fit import schedule_of, sharp_loss, uniform
-from pychemsurrogate.training.minimise import minimise
-from pychemsurrogate.training.prepare import prepare
-from pychemsurrogate.training.recipe import MultiClockRecipe
+from pychemsurrogate.training.fit import mixed, schedule_of, sharp_loss, uniform
+from pychemsurrogate.training.minimise import Schedule, minimise
+from pychemsurrogate.training.prepare import Prepared, prepare
+from pychemsurrogate.training.recipe import ContinueRecipe, MultiClockRecipe
 from pychemsurrogate.training.truth import Pairs
 
 
@@ -60,11 +62,48 @@ def fit_multi_clock(
     """
     with torch.no_grad():
         data = prepare(pairs, surrogate, network)
-    mean = data.features.mean(dim=0)
-    std = data.features.std(dim=0).clamp(min=1e-3)
-    surrogate.feature_mean.copy_(mean)
-    surrogate.feature_std.copy_(std)
-    data.features.sub_(mean).div_(std)
+    surrogate.feature_mean.copy_(data.features.mean(dim=0))
+    surrogate.feature_std.copy_(data.features.std(dim=0).clamp(min=1e-3))
+    identity = {"recipe": recipe.of_map(), "pairs": len(pairs), "part": "map"}
+    draw, schedule = uniform(len(data), recipe.batch), schedule_of(recipe, recipe.samples)
+    _minimise(surrogate, data, draw, schedule, recipe, identity, checkpoint, progress)
+
+
+def continue_multi_clock(
+    surrogate: MultiClock,
+    pairs: Pairs,
+    logged: Pairs,
+    network: Network,
+    recipe: MultiClockRecipe,
+    again: ContinueRecipe,
+    checkpoint: Path,
+    progress: bool = True,
+) -> None:
+    """Train encoder and decoder of a fitted map further, in place; the scaling of its features stays.
+
+    logged: pairs that make up a share of each batch. Continues from `checkpoint` if that file exists.
+    """
+    samples = again.samples_of(recipe)
+    with torch.no_grad():
+        data = prepare(Pairs.concatenate([pairs, logged]), surrogate, network)
+    identity = {"recipe": recipe.of_map(), "continued": again.as_dict(), "pairs": len(data), "part": "map"}
+    draw = mixed(len(pairs), len(logged), recipe.batch, float(again.share_of(len(logged), samples)))
+    schedule = schedule_of(recipe, samples, again.rate)
+    _minimise(surrogate, data, draw, schedule, recipe, identity, checkpoint, progress)
+
+
+def _minimise(
+    surrogate: MultiClock,
+    data: Prepared,
+    draw: Callable[[torch.Generator], Tensor],
+    schedule: Schedule,
+    recipe: MultiClockRecipe,
+    identity: dict[str, Any],
+    checkpoint: Path | None,
+    progress: bool,
+) -> None:
+    """Train on prepared pairs, whose features are scaled in place."""
+    data.features.sub_(surrogate.feature_mean).div_(surrogate.feature_std)
 
     def loss(rows: Tensor, done: float) -> Tensor:
         z = surrogate.encoder(data.features[rows]).unflatten(1, (-1, surrogate.latent))
@@ -74,6 +113,4 @@ def fit_multi_clock(
         return sharp_loss(data.base[rows] + change - target, target, done, recipe)
 
     nets = torch.nn.ModuleList([surrogate.encoder, surrogate.decoder])
-    identity = {"recipe": recipe.of_map(), "pairs": len(pairs), "part": "map"}
-    draw, schedule = uniform(len(data), recipe.batch), schedule_of(recipe, recipe.samples)
     minimise(nets, loss, draw, schedule, identity, checkpoint, "map" if progress else None)

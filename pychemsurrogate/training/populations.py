@@ -17,7 +17,9 @@ X_MIN: Final = 1e-10
 X_TRACES: Final = 1e-13
 """The same where traces are to count."""
 
-_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF = (KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief"))
+_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF, _LOGGED = (
+    KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief", "logged")
+)
 # The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
 POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
@@ -28,6 +30,7 @@ POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "neighbour mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 2),
     "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
     "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
+    "logged": lambda p: p.kind == _LOGGED,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,9 @@ class JumpRecipe(FitRecipe):
     experts: how many nets; widths: their hidden layers; shares: of the implicit steps before them. The map is for cells
     that cost the exact integrator some steps (Pairs.steps): those with at least `costly` are all kept, of the others
     easy_share, and drawn in proportion to steps^cost_power. coarse: share of the fit that computes in bfloat16. tours:
-    rounds in which states that the map itself visits are added, of visited_units units each.
+    rounds in which states that the map itself visits are added, of visited_units units each, and fresh_blocks blocks of
+    pairs that no earlier round saw (training.stream, behind the data set). pool_pairs: the most pairs that a round
+    draws from, about 1 kB each for 29 species; the oldest leave.
     """
 
     experts: int = 16
@@ -109,12 +111,63 @@ class JumpRecipe(FitRecipe):
     coarse: float = 0.8
     tours: int = 2
     visited_units: int = 16
+    fresh_blocks: int = 0
+    pool_pairs: int = 4_000_000
     samples: float = 6e8
     batch: int = 8192
     traces: tuple[float, float] = (-12.0, -10.0)
     head_pairs: int = 400_000
     finish_fraction: float = 0.6
     finish_steps: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueRecipe:
+    """How a model learns on from logged states; all else is its own recipe's.
+
+    samples: seen by the map's fit, None: a fifth of the first fit's; rate: share of the first fit's learning rates.
+    share: of each batch that is logged pairs, less where they would be seen more than `repeats` times each.
+    fresh_blocks: of training pairs beside those of the data set, that no earlier fit saw (training.stream); None: 20
+    without a data set, 0 with one. block_rows: neighbouring states of the log that belong together, so that none of
+    them is in another split.
+    """
+
+    samples: float | None = None
+    rate: float = 0.5
+    share: float = 1.0 / 3.0
+    repeats: float = 1000.0
+    fresh_blocks: int | None = None
+    block_rows: int = 1000
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share < 1.0:
+            raise ValueError("share: between 0 and 1, of each batch")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, for provenance."""
+        return asdict(self)
+
+    def samples_of(self, recipe: FitRecipe) -> float:
+        """How many samples the map of a model of that recipe sees."""
+        return recipe.samples / 5.0 if self.samples is None else self.samples
+
+    def share_of(self, logged: Any, samples: float) -> Any:
+        """The share of so many logged pairs (a number or an array of numbers) in a fit that sees so many samples."""
+        return np.minimum(self.share, self.repeats * logged / samples)
+
+
+def recipe_from(kind: type[FitRecipe], given: dict[str, Any]) -> FitRecipe:
+    """The recipe of a kind that a model's provenance holds. Raises ValueError for one of another version."""
+    unknown = sorted(given.keys() - {item.name for item in fields(kind)})
+    if unknown:
+        raise ValueError(f"its recipe has {', '.join(unknown)}, which this version does not know")
+    return kind(**{name: _tuples(value) for name, value in given.items()})
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where recipes have tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 # The shipped models: at most 30 and 250 kFLOP a cell.

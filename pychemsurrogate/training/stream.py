@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack
-from itertools import count
+from contextlib import ExitStack, closing
+from itertools import count, islice
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
+from pychemsurrogate.training.dataset import load, save
 from pychemsurrogate.training.truth import UNITS_PER_BLOCK, Pairs, Recipe, compute_unit, unit_split
 
 
 def stream(
     recipe: Recipe, split: str = "train", first: int = 0, executor: Executor | None = None
-) -> Iterator[tuple[int, Pairs]]:
+) -> Generator[tuple[int, Pairs], None, None]:
     """Yield (block number, pairs) for ever: blocks of UNITS_PER_BLOCK units of one split, one of them ahead.
 
     Every kind of run is in every block; its pairs are shuffled, and no pair comes twice. `first` is the number from
@@ -26,7 +28,7 @@ def stream(
     """
     if split not in ("train", "calibration", "test"):
         raise ValueError(f'no stream of the split "{split}"; give train, calibration or test')
-    numbers = (number for number in count(first) if unit_split(number * UNITS_PER_BLOCK) == split)
+    numbers = _blocks(split, first)
     with ExitStack() as stack:
         if executor is None:
             # A fresh interpreter: forking a process that runs threads (OpenMP, torch) may hang.
@@ -39,6 +41,23 @@ def stream(
             number = next(numbers)
             ahead = _submit(recipe, number, executor)
             yield current, _shuffled(recipe, current, pending)
+
+
+def fresh_pairs(recipe: Recipe, skip: int, blocks: int, keep: Callable[[Pairs], Pairs], path: Path) -> Pairs:
+    """What `keep` keeps of so many blocks of training pairs: those behind a data set of the recipe and `skip` blocks.
+
+    The pairs are stored in the HDF5 file `path`, and read from there if it exists.
+    """
+    if not path.exists():
+        first = next(islice(_blocks("train", -(-recipe.units // UNITS_PER_BLOCK)), skip, None))
+        with closing(stream(recipe, first=first)) as made:
+            save(Pairs.concatenate([keep(pairs) for _, pairs in islice(made, blocks)]), path, recipe)
+    return load(path)
+
+
+def _blocks(split: str, first: int) -> Iterator[int]:
+    """The numbers of a split's blocks, from `first` on."""
+    return (number for number in count(first) if unit_split(number * UNITS_PER_BLOCK) == split)
 
 
 def _submit(recipe: Recipe, number: int, executor: Executor) -> list[Future[tuple[Pairs, int]]]:

@@ -23,7 +23,7 @@ from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.recipe import FitRecipe, JumpRecipe, MultiClockRecipe
 from pychemsurrogate.training.routing import budget_arrays, router_arrays
 from pychemsurrogate.training.sampling import YEAR_S
-from pychemsurrogate.training.truth import Pairs, Recipe
+from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe
 
 # Net charge, relative to the electrons, that round-off of a host may leave.
 _NET_CHARGE = 1e-6
@@ -64,24 +64,39 @@ def train(
         raise TypeError(f"no fit for a {type(recipe).__name__}")
     fit_head(surrogate, pairs, network, recipe, folder / "head.pt", progress)
     del pairs
-    model = finish(surrogate, network, data if held_out is None else held_out, recipe)
+    made_of = {"data": origin} if held_out is None else {"data": origin, "held_out": read_provenance(held_out)}
+    model = finish(surrogate, network, data if held_out is None else held_out, recipe, made_of)
     model.write(output)
     return model
 
 
-def finish(surrogate: MultiClock | Jump, network: Network, data: str | Path, recipe: FitRecipe) -> ModelFile:
+def finish(
+    surrogate: MultiClock | Jump,
+    network: Network,
+    data: str | Path,
+    recipe: FitRecipe,
+    made_of: dict[str, Any],
+    logged: Pairs | None = None,
+) -> ModelFile:
     """Calibrate the gate of a fitted surrogate, measure it on the test runs, and make the model (not yet written).
 
-    data: the data set with the calibration and test runs.
+    data: the data set with the calibration and test runs; logged: pairs whose calibration and test splits join them;
+    made_of: what the provenance tells beside recipe, command, date and versions.
     """
-    origin = read_provenance(data)
-    held_out = load(data, "calibration")
+
+    def runs(split: str) -> Pairs:
+        parts = [load(data, split)]
+        if logged is not None:
+            parts.append(logged.where(logged.split == SPLITS.index(split)))
+        return Pairs.concatenate(parts)
+
+    held_out = runs("calibration")
     weights = recipe.species_weights(network)
     outcome = evaluate(surrogate, held_out, network, weights)
     bins = Bins(
         tuple(name for name, _ in recipe.bins), tuple(np.array(edges) for _, edges in recipe.bins), network.tables()
     )
-    box = _trained_box(network, recipe_of(origin))
+    box = trained_box(network, recipe_of(read_provenance(data)))
     cells = cells_of(held_out)
     place, inside = bins.place(*cells), box.contains(*cells)
     populations = [
@@ -97,7 +112,7 @@ def finish(surrogate: MultiClock | Jump, network: Network, data: str | Path, rec
         )
     gate = Gate(box, Calibration(bins, targets, thresholds, recipe.alpha, weights, X_MIN))
     accepted = inside & (outcome.predicted < thresholds[:, place])
-    test = load(data, "test")
+    test = runs("test")
     tested = evaluate(surrogate, test, network, weights)
     measured = {target: measure(tested, gate, test, target) for target in recipe.targets}
     meta = {
@@ -116,7 +131,7 @@ def finish(surrogate: MultiClock | Jump, network: Network, data: str | Path, rec
         "provenance": {
             **made_now("torch"),
             "recipe": recipe.as_dict(),
-            "data": origin,
+            **made_of,
         },
     }
     model = ModelFile.from_network(network, meta)
@@ -174,7 +189,7 @@ def _traces(outcome: Outcome, rows: NDArray[np.bool_]) -> dict[str, float]:
     return {"traces_median": float(median), "traces_p99": float(p99)}
 
 
-def _trained_box(network: Network, truth: Recipe) -> Box:
+def trained_box(network: Network, truth: Recipe) -> Box:
     """The box that the sampler's ranges span."""
     ranges = truth.ranges
     return box_of_ranges(

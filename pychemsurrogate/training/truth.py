@@ -22,7 +22,7 @@ from pychemsurrogate.training.sampling import Range, Ranges, disturb, initial_ab
 
 FloatArray = NDArray[np.float64]
 
-KINDS = ("tracks", "hydro", "flow", "steps", "brief", "visited", "collapse", "shock", "recorded")
+KINDS = ("tracks", "hydro", "flow", "steps", "brief", "visited", "collapse", "shock", "recorded", "logged")
 SPLITS = ("train", "calibration", "test", "shifted", "outside")
 
 # Kinds of run and splits by unit, repeated: whole runs, so no run is in two splits.
