@@ -323,6 +323,24 @@ def model_network(name_or_path: str, output: str) -> None:
     click.echo(output)
 
 
+@model.command("join")
+@click.argument("parts", nargs=-1, required=True, metavar="NAME=MODEL ...")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The model file (.pcs) to write.")
+def model_join(parts: tuple[str, ...], output: str) -> None:
+    """Write one model with the learned paths of several of the same network, by new names, the cheapest first."""
+    from pychemsurrogate.model_file import ModelFile, ModelFileError
+
+    named = [part.partition("=") for part in parts]
+    for name, _, path in named:
+        if not path:
+            raise click.UsageError(f"'{name}' is not NAME=MODEL, such as fast=fast.pcs")
+    try:
+        ModelFile.join((name, ModelFile.read(path)) for name, _, path in named).write(output)
+    except (ModelFileError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(output)
+
+
 @model.command("compile")
 @click.argument("name_or_path")
 @click.option(
@@ -369,4 +387,4 @@ def model_show(name_or_path: str) -> None:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(file.meta, indent=1))
     for name, array in file.arrays.items():
-        click.echo(f"{name:32s} {array.dtype!s:8s} {array.shape}")
+        click.echo(f"{name:40s} {array.dtype!s:8s} {array.shape}")

@@ -143,7 +143,7 @@ def test_costs_are_measured(cells: Workload, routed: Path) -> None:
     np.testing.assert_array_equal(first, second)
     with pytest.raises(ValueError, match="no router"):
         _ = Solver.load("osu_09_2008").costs
-    with pytest.raises(ValueError, match="four numbers"):
+    with pytest.raises(ValueError, match="4 numbers"):
         Solver.load(routed, costs=(1.0, 2.0))
 
 

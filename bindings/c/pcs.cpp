@@ -192,13 +192,17 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
     });
 }
 
-int pcs_costs(const pcs_solver* solver, double* costs_us) {
+int pcs_costs(const pcs_solver* solver, int n, double* costs_us) {
     if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (!costs_us) return fail(PCS_E_ARGUMENT, "pcs_costs: the result pointer is null");
+    if (n < 0 || (!costs_us && n != 0))
+        return fail(PCS_E_ARGUMENT, "pcs_costs: the size is negative or the result pointer is null");
     return guarded([&] {
         const pcs::Costs costs = solver->solver.costs();
-        costs_us[0] = costs.cell, costs_us[1] = costs.step, costs_us[2] = costs.eviction, costs_us[3] = costs.learned;
-        return 0;
+        std::vector<double> all{costs.cell, costs.step, costs.eviction};
+        all.insert(all.end(), costs.learned.begin(), costs.learned.end());
+        const int count = static_cast<int>(all.size());
+        std::copy_n(all.begin(), std::min(n, count), costs_us);
+        return count;
     });
 }
 

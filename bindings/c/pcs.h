@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a function's signature or meaning changes. Compare with pcs_abi_version(). */
-#define PCS_ABI_VERSION 1
+#define PCS_ABI_VERSION 2
 
 /* Errors of a call (not of a cell). */
 #define PCS_E_ARGUMENT (-101) /* a null handle or pointer, a negative size, a bad stride */
@@ -52,6 +52,8 @@ PCS_API void pcs_close(pcs_solver** solver);
 
 /* Set an option by name:
  * - mode: auto, surrogate or exact: which path serves a cell (default auto; exact without a surrogate)
+ * - path: the one learned path that may serve, of a model that names several; empty: all of them (default). Mode
+ *   surrogate, and a trajectory, use the last, which is the most accurate
  * - integrator: native or host; host: cells of the exact path keep their input and a status of 10 or above, for the
  *   host to solve (default native)
  * - target_error_dex: of 100 cells one may err by more in its worst species (1e-6 to 1; default 0.1 in mode auto). It
@@ -64,8 +66,9 @@ PCS_API void pcs_close(pcs_solver** solver);
  *   0: none (default 100)
  * - audit: share of the trusted cells that are solved exactly and compared; bins of conditions in which too many are
  *   wrong are tightened, then closed (default 0.001)
- * - costs: measure, or four numbers of microseconds (cell,step,eviction,learned) as pcs_costs tells them: then the
- *   choice of path, hence every bit, is the same on all machines (default measure: at the first step)
+ * - costs: measure, or numbers of microseconds (cell,step,eviction,learned; of several paths a last one for each) as
+ *   pcs_costs tells them: then the choice of path, hence every bit, is the same on all machines (default measure: at
+ *   the first step)
  * - max_steps: steps per cell before status -2 (default 2000)
  * - threads: number of threads, 0: OpenMP's own choice (default 0)
  * - repair: none, floor, electrons or floor,electrons (default none)
@@ -142,10 +145,12 @@ PCS_API int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_
  * that call's number of cells. */
 PCS_API int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values);
 
-/* What a cell costs on this machine, one thread [us], into costs_us[4]: a cell that is integrated, without its steps; a
- * step; a cell that the integrator begins and hands to the surrogate; the surrogate. The option's numbers, or what was
- * measured (now, unless a step did already). PCS_E_OPTION for a model without a router. */
-PCS_API int pcs_costs(const pcs_solver* solver, double* costs_us);
+/* What a cell costs on this machine, one thread [us]: a cell that is integrated, without its steps; a step; a cell that
+ * the integrator begins and hands to the surrogate; then the surrogate, of each learned path of the model (0 for one
+ * without a router). The option's numbers, or what was measured (now, unless a step did already). The first n of them
+ * go into costs_us[n]. Returns how many there are (4 for a model with one path), or PCS_E_OPTION where nothing is
+ * routed. */
+PCS_API int pcs_costs(const pcs_solver* solver, int n, double* costs_us);
 
 /* A figure of the calling thread's last step on any handle, by name:
  *   cells, surrogate, unchanged, masked, exact, refused_box, refused_error, refused_budget, routed, audited,

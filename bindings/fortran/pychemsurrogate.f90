@@ -23,7 +23,7 @@ module pychemsurrogate
   public :: chem_status_message   ! the advice that belongs to a cell's status
 
   ! The version of pcs.h that this module speaks; open compares it with the library's.
-  integer, parameter, public :: CHEM_ABI_EXPECTED = 1
+  integer, parameter, public :: CHEM_ABI_EXPECTED = 2
 
   ! Errors of a call, as in pcs.h.
   integer, parameter, public :: PCS_E_ARGUMENT = -101   ! a solver that is not open, wrong shapes
@@ -156,9 +156,10 @@ module pychemsurrogate
       type(c_ptr), value :: error_dex, mask, status   ! null: not given
       integer(c_int) :: code
     end function
-    function pcs_costs(solver, costs_us) bind(c) result(code)
+    function pcs_costs(solver, n, costs_us) bind(c) result(code)
       import :: c_double, c_int, c_ptr
       type(c_ptr), value :: solver
+      integer(c_int), value :: n
       real(c_double), intent(out) :: costs_us(*)
       integer(c_int) :: code
     end function
@@ -605,20 +606,24 @@ contains
   end function
 
   ! What a cell costs on this machine [us]: a cell that is integrated, without its steps; a step; a cell that the
-  ! integrator begins and hands to the surrogate; the surrogate. Errors: PCS_E_OPTION for a model without a router (the
-  ! values are then 0).
+  ! integrator begins and hands to the surrogate; then the surrogate, of each learned path of the model. Errors:
+  ! PCS_E_OPTION where nothing is routed (there are no values then).
   function solver_costs(self, stat, errmsg) result(costs_us)
     class(chem_solver), intent(in) :: self
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
-    real(c_double) :: costs_us(4)
+    real(c_double), allocatable :: costs_us(:)
     integer(c_int) :: code
 
-    costs_us = 0
+    allocate(costs_us(0))
     if (.not. opened(self, "costs", stat, errmsg)) return
-    code = pcs_costs(self%handle, costs_us)
-    if (code /= 0) costs_us = 0
-    call settle_library(self, code, stat, errmsg)
+    code = pcs_costs(self%handle, 0_c_int, costs_us)
+    if (code > 0) then
+      deallocate(costs_us)
+      allocate(costs_us(code))
+      code = pcs_costs(self%handle, code, costs_us)
+    end if
+    call settle_library(self, min(code, 0_c_int), stat, errmsg)
   end function
 
   ! Counts of every cell in the calling thread's last step or equilibrium, if the option statistics was "on": key is

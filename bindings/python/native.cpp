@@ -94,11 +94,14 @@ pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, co
             mask ? mask->data() : nullptr};
 }
 
-py::dict to_dict(const pcs::Report& report) {
-    py::dict result;
+py::dict to_dict(const pcs::Solver& solver, const pcs::Report& report) {
+    py::dict result, by_path;
 #define PCS_REPORT(type, name, meaning) result[#name] = report.name;
 #include "pcs/report.def"
 #undef PCS_REPORT
+    const auto paths = solver.paths();
+    for (std::size_t k = 0; k < paths.size(); ++k) by_path[paths[k].c_str()] = report.by_path[k];
+    result["by_path"] = by_path;
     return result;
 }
 
@@ -112,7 +115,7 @@ py::dict step(const pcs::Solver& solver, F64 n, F64 dt, F64 temperature, F64 con
         py::gil_scoped_release release;
         report = solver.step(request, exact);
     }
-    return to_dict(report);
+    return to_dict(solver, report);
 }
 
 py::dict equilibrium(const pcs::Solver& solver, F64 n, F64 temperature, F64 conditions, I8 status, double tolerance,
@@ -123,7 +126,7 @@ py::dict equilibrium(const pcs::Solver& solver, F64 n, F64 temperature, F64 cond
         py::gil_scoped_release release;
         report = solver.equilibrium(request, {tolerance, duration});
     }
-    return to_dict(report);
+    return to_dict(solver, report);
 }
 
 py::dict trajectory(const pcs::Solver& solver, F64 n, F64 temperature, F64 conditions, const Dense& times, Dense out,
@@ -151,7 +154,7 @@ py::dict trajectory(const pcs::Solver& solver, F64 n, F64 temperature, F64 condi
         py::gil_scoped_release release;
         report = solver.trajectory(request);
     }
-    return to_dict(report);
+    return to_dict(solver, report);
 }
 
 Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
@@ -209,18 +212,27 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     return result;
 }
 
-std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> audit_table(const pcs::Solver& solver) {
+py::dict costs(const pcs::Solver& solver) {
+    const pcs::Costs c = solver.costs();
+    py::dict result(py::arg("cell") = c.cell, py::arg("step") = c.step, py::arg("eviction") = c.eviction);
+    const auto paths = solver.paths();
+    for (std::size_t k = 0; k < paths.size(); ++k)
+        result[("learned" + (paths[k].empty() ? "" : "_" + paths[k])).c_str()] = c.learned[k];
+    return result;
+}
+
+std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> audit_table(const pcs::Solver& solver, int path) {
     std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> rows;
-    for (const pcs::AuditBin& bin : solver.audit_table())
+    for (const pcs::AuditBin& bin : solver.audit_table(path))
         rows.emplace_back(bin.threshold, bin.audited, bin.violations, bin.alarms);
     return rows;
 }
 
 std::pair<int, int> merge_audit(const pcs::Solver& solver, const std::vector<std::int32_t>& bins,
-                                const std::vector<bool>& violated) {
+                                const std::vector<bool>& violated, int path) {
     std::vector<pcs::Audited> cells;
     for (std::size_t k = 0; k < bins.size(); ++k) cells.push_back({bins[k], violated.at(k)});
-    const pcs::AuditVerdict verdict = solver.merge_audit(cells);
+    const pcs::AuditVerdict verdict = solver.merge_audit(path, cells);
     return {verdict.tightened, verdict.closed};
 }
 
@@ -260,14 +272,11 @@ PYBIND11_MODULE(_native, m) {
              "(steps, rejected steps, factorisations), fill estimates (cells, 2) if given (the integrator's change and "
              "rate, of cells that it began), carry error_dex (cells,) on if given, and return the report. exact: as in "
              "mode exact.")
-        .def("costs",
-             [](const pcs::Solver& s) {
-                 const pcs::Costs c = s.costs();
-                 return py::dict(py::arg("cell") = c.cell, py::arg("step") = c.step, py::arg("eviction") = c.eviction,
-                                 py::arg("learned") = c.learned);
-             })
-        .def("audit_table", &audit_table, "(threshold, audited, violations, alarms) of every bin.")
-        .def("merge_audit", &merge_audit, py::arg("bins"), py::arg("violated"),
+        .def("costs", &costs)
+        .def_property_readonly("paths", &pcs::Solver::paths, "Names of the learned paths, cheapest first.")
+        .def("audit_table", &audit_table, py::arg("path") = 0,
+             "(threshold, audited, violations, alarms) of every bin of a learned path, by its place among `paths`.")
+        .def("merge_audit", &merge_audit, py::arg("bins"), py::arg("violated"), py::arg("path") = 0,
              "Count audited cells of another engine; returns how many bins were tightened and closed.")
         .def("options", &options, "The options in use that follow from others.")
         .def("equilibrium", &equilibrium, py::arg("n").noconvert(), py::arg("temperature").noconvert(),

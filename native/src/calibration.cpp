@@ -57,13 +57,17 @@ RouterTable::RouterTable(const ModelFile& file, const NetworkTables& tables, con
         refuse(file, "the router's sample cells differ in number");
 }
 
-std::vector<std::uint8_t> sent_bins(const RouterTable& table, int target, const Costs& costs) {
-    std::vector<std::uint8_t> sent(table.bins());
-    const std::size_t first = static_cast<std::size_t>(target) * sent.size();
+std::vector<std::int8_t> sent_bins(const std::vector<Offer>& offers, const Costs& costs) {
+    std::vector<std::int8_t> sent(offers[0].table->bins());
     for (std::size_t b = 0; b < sent.size(); ++b) {
-        const std::size_t k = first + b;
-        sent[b] = costs.eviction + costs.learned <
-                  table.accepted[k] * costs.cell + table.saved[k] * table.steps[k] * costs.step;
+        double most = 0;
+        for (const Offer& offer : offers) {
+            const RouterTable& table = *offer.table;
+            const std::size_t k = static_cast<std::size_t>(offer.target) * sent.size() + b;
+            const double saving = table.accepted[k] * costs.cell + table.saved[k] * table.steps[k] * costs.step -
+                                  (costs.eviction + offer.learned);
+            if (saving > most) most = saving, sent[b] = offer.sending;
+        }
     }
     return sent;
 }

@@ -1,6 +1,7 @@
 // The model file's reader. SPDX-License-Identifier: BSD-3-Clause
 #include "pcs/model_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -47,29 +48,36 @@ std::size_t item_bytes(std::uint32_t type) { return type == 1 ? 1 : type == 4 ? 
 }  // namespace
 
 void ModelFile::refuse(const std::string& reason) const {
-    throw Error(ErrorCode::file, "model file '" + path_ + "' " + reason);
+    throw Error(ErrorCode::file, "model file '" + contents_->path + "' " + reason);
 }
 
-ModelFile::ModelFile(const std::string& path) : path_(path) {
+std::string ModelFile::label() const {
+    const std::string file = "model file '" + contents_->path + "'";
+    return prefix_.empty() ? file : file + ", path '" + prefix_.substr(0, prefix_.size() - 1) + "'";
+}
+
+ModelFile::ModelFile(const std::string& path) : contents_(std::make_shared<Contents>()) {
+    contents_->path = path;
+    std::vector<char>& bytes = contents_->bytes;
     std::error_code ignored;
     if (!std::filesystem::is_regular_file(path, ignored)) refuse("does not exist or is not a file: check the path");
     std::ifstream stream(path, std::ios::binary | std::ios::ate);
     if (!stream) refuse("cannot be opened: check its permissions");
-    bytes_.resize(static_cast<std::size_t>(stream.tellg()));
+    bytes.resize(static_cast<std::size_t>(stream.tellg()));
     stream.seekg(0);
-    if (!stream.read(bytes_.data(), static_cast<std::streamsize>(bytes_.size()))) refuse("cannot be read");
+    if (!stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) refuse("cannot be read");
 
-    const char* data = bytes_.data();
-    if (bytes_.size() < header_bytes || std::memcmp(data, "PCSMODEL", 8) != 0)
+    const char* data = bytes.data();
+    if (bytes.size() < header_bytes || std::memcmp(data, "PCSMODEL", 8) != 0)
         refuse("is not a pychemsurrogate model (or was cut short before its header ended)");
     if (const auto version = read<std::uint32_t>(data + 8); version != newest_version)
         refuse("has format version " + std::to_string(version) + ", this library reads version " +
                std::to_string(newest_version) + ": install a matching pychemsurrogate, or write the model anew");
     const auto count = read<std::uint32_t>(data + 12);
-    if (read<std::uint64_t>(data + 16) != bytes_.size()) refuse("is truncated or has bytes appended: copy it again");
-    if (crc32(data + header_bytes, bytes_.size() - header_bytes) != read<std::uint32_t>(data + 24))
+    if (read<std::uint64_t>(data + 16) != bytes.size()) refuse("is truncated or has bytes appended: copy it again");
+    if (crc32(data + header_bytes, bytes.size() - header_bytes) != read<std::uint32_t>(data + 24))
         refuse("is damaged (checksum mismatch): copy it again");
-    if (count > (bytes_.size() - header_bytes) / entry_bytes) refuse("is damaged (directory out of bounds)");
+    if (count > (bytes.size() - header_bytes) / entry_bytes) refuse("is damaged (directory out of bounds)");
     for (std::uint32_t k = 0; k < count; ++k) {
         const char* entry = data + header_bytes + k * entry_bytes;
         const std::string name(entry, strnlen(entry, name_bytes));
@@ -79,31 +87,53 @@ ModelFile::ModelFile(const std::string& path) : path_(path) {
         std::uint64_t items = 1;
         for (std::uint32_t d = 0; d < rank; ++d) {
             const auto extent = read<std::uint64_t>(entry + 72 + 8 * d);
-            if (extent > bytes_.size() || (extent != 0 && items > bytes_.size() / extent))
+            if (extent > bytes.size() || (extent != 0 && items > bytes.size() / extent))
                 refuse("is damaged (array '" + name + "' is too large)");
             items *= extent;
             array.shape.push_back(static_cast<std::int64_t>(extent));
         }
-        if (array.offset % alignment || array.bytes != items * item_bytes(type) || array.offset > bytes_.size() ||
-            array.bytes > bytes_.size() - array.offset)
+        if (array.offset % alignment || array.bytes != items * item_bytes(type) || array.offset > bytes.size() ||
+            array.bytes > bytes.size() - array.offset)
             refuse("is damaged (array '" + name + "' lies out of bounds)");
-        arrays_[name] = array;
+        contents_->arrays[name] = array;
     }
 }
 
+std::vector<std::string> ModelFile::paths() const {
+    if (!has("paths")) return std::vector<std::string>(has("surrogate/kind") || has("surrogate/encode_w0") ? 1 : 0);
+    const auto names = lines("paths");
+    if (names.empty() || std::ssize(names) > most_paths)
+        refuse("must name 1 to " + std::to_string(most_paths) + " paths: write the model anew");
+    for (auto name = names.begin(); name != names.end(); ++name)
+        if (name->empty() || name->find('/') != name->npos || std::count(names.begin(), name, *name))
+            refuse("names a path '" + *name + "': names must differ, and none may be empty or hold a /");
+    return names;
+}
+
+ModelFile ModelFile::of_path(const std::string& path) const {
+    ModelFile seen = *this;
+    if (!path.empty()) seen.prefix_ = path + "/";
+    return seen;
+}
+
+const ModelFile::Array* ModelFile::look(const std::string& name) const {
+    const auto found = contents_->arrays.find(prefix_ + name);
+    return found == contents_->arrays.end() ? nullptr : &found->second;
+}
+
 const ModelFile::Array& ModelFile::find(const std::string& name, Type type) const {
-    const auto found = arrays_.find(name);
-    if (found == arrays_.end())
-        refuse("has no array '" + name + "': write the model anew with this version of pychemsurrogate");
-    if (found->second.type != type) refuse("holds '" + name + "' as another type than expected");
-    return found->second;
+    const Array* const found = look(name);
+    if (!found)
+        refuse("has no array '" + prefix_ + name + "': write the model anew with this version of pychemsurrogate");
+    if (found->type != type) refuse("holds '" + prefix_ + name + "' as another type than expected");
+    return *found;
 }
 
 template <class T>
 std::vector<T> ModelFile::copy(const std::string& name, Type type) const {
     const Array& array = find(name, type);
     std::vector<T> values(array.bytes / sizeof(T));
-    std::memcpy(values.data(), bytes_.data() + array.offset, array.bytes);
+    std::memcpy(values.data(), contents_->bytes.data() + array.offset, array.bytes);
     return values;
 }
 
@@ -116,20 +146,20 @@ std::vector<std::string> ModelFile::lines(const std::string& name) const {
     std::vector<std::string> result;
     std::string line;
     for (std::size_t i = 0; i < array.bytes; ++i) {
-        const char c = bytes_[array.offset + i];
+        const char c = contents_->bytes[array.offset + i];
         if (c == '\n')
             result.push_back(std::exchange(line, {}));
         else
             line += c;
     }
-    if (!line.empty()) result.push_back(line);
+    if (array.bytes > 0) result.push_back(line);
     return result;
 }
 
 std::vector<std::int64_t> ModelFile::shape(const std::string& name) const {
-    const auto found = arrays_.find(name);
-    if (found == arrays_.end()) refuse("has no array '" + name + "'");
-    return found->second.shape;
+    const Array* const found = look(name);
+    if (!found) refuse("has no array '" + prefix_ + name + "'");
+    return found->shape;
 }
 
 NetworkTables ModelFile::network() const {

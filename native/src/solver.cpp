@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 #include <locale>
+#include <numeric>
 #include <sstream>
 
 #ifdef _OPENMP
@@ -135,24 +136,82 @@ double to_number(const std::string& key, const std::string& value, double low, d
     throw Error(ErrorCode::option, message.str());
 }
 
-// "cell,step,eviction,learned" [us].
-Costs to_costs(const std::string& value) {
-    double numbers[4];
-    std::size_t begin = 0;
-    for (int k = 0; k < 4; ++k) {
-        const std::size_t end = k < 3 ? value.find(',', begin) : value.size();
-        if (end == value.npos)
-            throw Error(ErrorCode::option, "option costs is '" + value +
-                                               "': it must be measure, or four numbers of microseconds: cell, step, "
-                                               "eviction, learned");
-        numbers[k] = to_number("costs", value.substr(begin, end - begin), 0, 1e9);
-        begin = end + 1;
-    }
-    return {numbers[0], numbers[1], numbers[2], numbers[3]};
+// "cell,step,eviction,learned" [us], the last for each learned path.
+Costs to_costs(const std::string& value, std::size_t paths) {
+    const std::size_t needed = 3 + std::max<std::size_t>(paths, 1);
+    if (std::count(value.begin(), value.end(), ',') + 1 != static_cast<std::ptrdiff_t>(needed))
+        throw Error(ErrorCode::option, "option costs is '" + value + "': it must be measure, or " +
+                                           std::to_string(needed) +
+                                           " numbers of microseconds: cell, step, eviction, and learned for each path");
+    std::vector<double> numbers;
+    for (std::size_t begin = 0; numbers.size() < needed; begin = value.find(',', begin) + 1)
+        numbers.push_back(to_number("costs", value.substr(begin, value.find(',', begin) - begin), 0, 1e9));
+    return {numbers[0], numbers[1], numbers[2], {numbers.begin() + 3, numbers.end()}};
 }
 
 // A cell that no path has served yet, once the router has had its say.
 bool waits(std::int8_t status) { return status >= status_EXACT_REQUESTED && status != status_EXACT_ROUTED; }
+
+// A cell that the gate of one learned path has refused and another may take.
+bool refused(std::int8_t status) {
+    return status == status_EXACT_BOX || status == status_EXACT_ERROR || status == status_EXACT_BUDGET;
+}
+
+static_assert(status_sent + most_paths - 1 <= std::numeric_limits<std::int8_t>::max());
+
+// A path's sample cells in arrays of their own, to time what works on them.
+class Samples {
+  public:
+    static constexpr int repeats = 5;
+
+    Samples(const RouterTable& table, const NetworkTables& tables, int electron)
+        : arrays{table.samples(),
+                 nullptr,
+                 tables.n_species(),
+                 1,
+                 table.temperature.data(),
+                 1,
+                 table.conditions.data(),
+                 tables.n_conditions(),
+                 1,
+                 table.dt.data(),
+                 1,
+                 nullptr,
+                 repair_none,
+                 electron},
+          given_(table.n),
+          status_(table.samples()) {
+        arrays.status = status_.data();
+    }
+
+    std::vector<std::int64_t> list() const {
+        std::vector<std::int64_t> all(status_.size());
+        std::iota(all.begin(), all.end(), 0);
+        return all;
+    }
+
+    // What work(queue of the listed cells) takes, the least of several times [us].
+    template <class Work>
+    double microseconds(const std::vector<std::int64_t>& list, const Work& work) {
+        double least = std::numeric_limits<double>::infinity();
+        for (int k = 0; k < repeats; ++k) {
+            n_ = given_;
+            arrays.n_cm3 = n_.data();
+            std::int64_t next = 0;
+            const auto start = Clock::now();
+            work(CellQueue{list.data(), static_cast<std::int64_t>(list.size()), &next});
+            least = std::min(least, seconds_since(start));
+        }
+        return 1e6 * least;
+    }
+
+    CellArrays arrays;
+
+  private:
+    const std::vector<double>& given_;
+    std::vector<double> n_;
+    std::vector<std::int8_t> status_;
+};
 
 using Choices = std::initializer_list<std::pair<const char*, int>>;
 int choose(const std::string& key, const std::string& value, const Choices& choices) {
@@ -186,13 +245,28 @@ const char* status_message(int status) {
     return "unknown status";
 }
 
+// A learned path: a map with its gate, and what belongs to the handle.
+struct Solver::Path {
+    Path(const std::string& name, int index, const ModelFile& file, const NetworkTables& tables, const Plan& plan)
+        : name(name), index(index), surrogate(file.of_path(name), tables, plan) {}
+
+    const SurrogateView& view() const { return surrogate.view(); }
+
+    const std::string name;
+    const int index;  // in the file
+    const Surrogate surrogate;
+    int target = -1;  // the row of the gate's calibration that serves; -1: none
+    mutable Audit audit;
+};
+
 // Belongs to the calling thread; the members of its team use one workspace each.
 struct Solver::Scratch {
     std::vector<Buffer> workspaces;
     std::vector<std::int64_t> cells;
     std::vector<std::int8_t> status;
     std::vector<double> thresholds;
-    std::vector<std::int64_t> audited;                            // cells
+    std::vector<std::int64_t> audited;                            // cells, ...
+    std::vector<const Path*> auditing;                            // ... and the path that each is compared with
     std::vector<double> audited_n, audited_columns, audited_bin;  // what the surrogate says of them; T, dt, conditions
     std::vector<std::int8_t> audited_status;
     std::vector<Audited> found;
@@ -224,11 +298,15 @@ Solver::Solver(NetworkTables tables) : tables_(std::move(tables)), plan_(tables_
     options_.mode = Mode::exact;
 }
 Solver::Solver(const ModelFile& file) : Solver(file.network()) {
-    if (!Surrogate::in(file)) return;
-    surrogate_ = std::make_unique<Surrogate>(file, tables_, plan_);
-    Options options;
-    options.mode = Mode::automatic;
-    adopt(options);
+    const RouterTable* first = nullptr;
+    for (const std::string& name : file.paths()) {
+        paths_.push_back(std::make_unique<Path>(name, static_cast<int>(paths_.size()), file, tables_, plan_));
+        const RouterTable* const router = paths_.back()->surrogate.router();
+        if (first && router && (router->change != first->change || router->rate != first->rate))
+            refuse(file.of_path(name), "its router/change_edges and rate_edges must be those of the other paths");
+        if (!first) first = router;
+    }
+    if (!paths_.empty()) adopt(Options{});
 }
 Solver::~Solver() = default;
 
@@ -238,25 +316,38 @@ Tolerances tolerances_for(double target_dex) {
 }
 
 void Solver::adopt(Options options) {
-    const Calibration* gate = surrogate_ ? surrogate_->calibration() : nullptr;
+    std::vector<const Path*> chosen, trusted;
+    for (const auto& path : paths_)
+        if (options.path.empty() || path->name == options.path) chosen.push_back(path.get());
+    const bool calibrated =
+        std::any_of(chosen.begin(), chosen.end(), [](const Path* path) { return path->surrogate.calibration(); });
     if (options.mode == Mode::exact && options.given_target_dex && (options.given_rtol || options.given_atol))
         throw Error(ErrorCode::option, both_set);
-    options.target_error_dex = options.given_target_dex.value_or(gate ? default_target_dex : 0);
-    const bool by_target = options.given_target_dex || (gate && options.mode == Mode::automatic);
+    options.target_error_dex = options.given_target_dex.value_or(calibrated ? default_target_dex : 0);
+    const bool by_target = options.given_target_dex || (calibrated && options.mode == Mode::automatic);
     Tolerances tolerances{default_rtol, default_atol};
     if (by_target && !options.given_rtol) tolerances = tolerances_for(options.target_error_dex);
     options.rtol = options.given_rtol.value_or(tolerances.rtol);
     options.atol = options.given_atol.value_or(tolerances.atol);
     options.error_budget_dex = options.given_budget_dex.value_or(options.target_error_dex);
 
-    const int target = gate && options.target_error_dex > 0 ? gate->serving(options.target_error_dex) : -1;
-    if (target != target_) {
+    for (const auto& path : paths_) {
+        const Calibration* const gate = path->surrogate.calibration();
+        const int target = gate && options.target_error_dex > 0 ? gate->serving(options.target_error_dex) : -1;
+        if (target == path->target) continue;
         if (target >= 0)
-            audit_.reset(&gate->thresholds[static_cast<std::size_t>(target) * gate->bins], gate->bins, gate->alpha);
+            path->audit.reset(&gate->thresholds[static_cast<std::size_t>(target) * gate->bins], gate->bins,
+                              gate->alpha);
         else
-            audit_.reset(nullptr, 0, 0);
-        target_ = target;
+            path->audit.reset(nullptr, 0, 0);
+        path->target = target;
     }
+    for (const Path* path : chosen)
+        if (path->target >= 0 || !path->surrogate.calibration()) trusted.push_back(path);
+    routed_ = !trusted.empty() &&
+              std::all_of(trusted.begin(), trusted.end(), [](const Path* path) { return path->surrogate.router(); });
+    chosen_ = std::move(chosen);
+    trusted_ = std::move(trusted);
     options_ = options;
     const std::lock_guard guard(routing_lock_);
     costs_ = options.given_costs;
@@ -269,10 +360,20 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     Options next = options_;
     if (key == "mode") {
         next.mode = mode_of(value);
-        if (next.mode == Mode::surrogate && !surrogate_)
+        if (next.mode == Mode::surrogate && paths_.empty())
             throw Error(
                 ErrorCode::option,
                 "mode surrogate needs a model with a surrogate; this one holds a network alone: use mode exact");
+    } else if (key == "path") {
+        const auto names = paths();
+        if (!value.empty() && std::find(names.begin(), names.end(), value) == names.end()) {
+            std::string known;
+            for (const std::string& name : names)
+                if (!name.empty()) known += (known.empty() ? "" : ", ") + name;
+            throw Error(ErrorCode::option, "option path is '" + value + "': the model " +
+                                               (known.empty() ? "names no paths: leave it empty" : "has " + known));
+        }
+        next.path = value;
     } else if (key == "integrator") {
         next.host_integrates = one_of({{"native", 0}, {"host", 1}});
     } else if (key == "kernels") {
@@ -294,7 +395,7 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     } else if (key == "audit") {
         next.audit = number(0, 1);
     } else if (key == "costs") {
-        next.given_costs = value == "measure" ? std::nullopt : std::optional(to_costs(value));
+        next.given_costs = value == "measure" ? std::nullopt : std::optional(to_costs(value, paths_.size()));
     } else if (key == "max_steps") {
         next.max_steps = static_cast<int>(number(1, 1e9));
     } else if (key == "threads") {
@@ -317,7 +418,7 @@ void Solver::set_option(const std::string& key, const std::string& value) {
                             ": use a model for these species, or order the abundances as the model does");
     } else {
         throw Error(ErrorCode::option, "unknown option '" + key +
-                                           "': the options are mode, integrator, rtol, atol, target_error_dex, "
+                                           "': the options are mode, path, integrator, rtol, atol, target_error_dex, "
                                            "error_budget_dex, exact_every, audit, costs, max_steps, threads, repair, "
                                            "kernels, statistics, species");
     }
@@ -330,14 +431,33 @@ void Solver::use_object(const std::string& path) {
 }
 
 Report Solver::step(const StepRequest& request, bool exact) const {
-    const bool learned = learns(options_.mode) && !exact;
+    const bool learned = !asked(options_.mode).empty() && !exact;
     return run(request, learned, !options_.host_integrates && !(learned && options_.mode == Mode::surrogate));
 }
 
-// Whether a mode asks the surrogate: one that the gate could trust for the target error.
-bool Solver::learns(Mode mode) const {
-    if (mode == Mode::surrogate) return true;
-    return mode == Mode::automatic && surrogate_ && (target_ >= 0 || !surrogate_->calibration());
+// In mode auto those that their gates could trust for the target error; else the most accurate one.
+std::span<const Solver::Path* const> Solver::asked(Mode mode) const {
+    if (mode == Mode::exact) return {};
+    if (mode == Mode::automatic) return trusted_;
+    return {&chosen_.back(), 1};
+}
+
+const Solver::Path& Solver::path(int index) const {
+    if (index < 0 || index >= std::ssize(paths_))
+        throw Error(ErrorCode::argument, "the model has " + std::to_string(paths_.size()) + " learned paths, and no " +
+                                             std::to_string(index));
+    return *paths_[index];
+}
+
+std::vector<std::string> Solver::paths() const {
+    std::vector<std::string> names;
+    for (const auto& path : paths_) names.push_back(path->name);
+    return names;
+}
+
+std::vector<AuditBin> Solver::audit_table(int path) const { return this->path(path).audit.table(); }
+AuditVerdict Solver::merge_audit(int path, const std::vector<Audited>& cells) const {
+    return this->path(path).audit.merge(cells);
 }
 
 Report Solver::run(const StepRequest& request, bool learned, bool native_exact) const {
@@ -358,9 +478,28 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
     report.cells = cells.n_cells;
     inspect(call, report);  // bad input, masked and dt = 0 have their status now, all others status_EXACT_REQUESTED
     if (learned) {
-        if (native_exact && options_.mode == Mode::automatic && surrogate_->router()) route(cells, mine, report);
-        advance(cells, mine, report);
-        remember_audited(cells, mine);
+        const bool routes = native_exact && options_.mode == Mode::automatic && routed_;
+        if (routes) route(cells, mine, report);
+        mine.audited.clear();
+        mine.auditing.clear();
+        const auto paths = asked(options_.mode);
+        for (const Path* path : paths) {
+            // Those that the router sends to it; else the first path gets all cells, the next what the one before
+            // refuses, which is then not said to be refused.
+            const bool next = !routes && path != paths[0];
+            const std::int64_t size = mine.collect(cells, [&](std::int8_t status) {
+                return routes ? status == status_sent + path->index : next ? refused(status) : waits(status);
+            });
+            if (size == 0) continue;
+            for (std::int64_t k = 0; next && k < size; ++k) {
+                const std::int8_t status = cells.status[mine.cells[k]];
+                --(status == status_EXACT_BOX     ? report.refused_box
+                   : status == status_EXACT_ERROR ? report.refused_error
+                                                  : report.refused_budget);
+            }
+            advance(*path, cells, size, mine, report);
+            remember_audited(*path, cells, size, mine);
+        }
     }
     if (native_exact) integrate(cells, mine, report);
     if (learned) compare_audited(cells, mine, report);
@@ -452,95 +591,74 @@ void Solver::inspect(const StepRequest& request, Report& report) const {
 }
 
 template <class Call>
-void Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mine, Report& report) const {
+void Solver::share(const Path& path, int threads, std::size_t bytes, const Call& call, Scratch& mine,
+                   Report& report) const {
     const auto start = Clock::now();
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
     run_team(threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
     for (const SurrogateStatistics& s : mine.surrogate) {
         report.surrogate += s.accepted;
+        report.by_path[path.index] += s.accepted;
         report.refused_box += s.refused_box;
         report.refused_error += s.refused_error;
         report.refused_budget += s.refused_budget;
         report.audited += s.audited;
         report.defect_max = std::max(report.defect_max, s.worst_defect);
     }
-    report.seconds_surrogate = seconds_since(start);
+    report.seconds_surrogate += seconds_since(start);
 }
 
-// Which bins of the router are sent to the surrogate, from the costs.
-const std::vector<std::uint8_t>& Solver::sent() const {
+// Where the router sends the cells of its bins, from the costs.
+const std::vector<std::int8_t>& Solver::sent() const {
     const std::lock_guard guard(routing_lock_);
     if (!costs_) costs_ = measure_costs();
-    if (sent_.empty()) sent_ = sent_bins(*surrogate_->router(), target_, *costs_);
+    if (sent_.empty()) {
+        std::vector<Offer> offers;
+        for (const Path* path : trusted_)
+            offers.push_back({path->surrogate.router(), path->target, costs_->learned[path->index],
+                              static_cast<std::int8_t>(status_sent + path->index)});
+        sent_ = sent_bins(offers, *costs_);
+    }
     return sent_;
 }
 
 Costs Solver::costs() const {
-    if (!surrogate_ || !surrogate_->router() || target_ < 0)
+    if (!routed_)
         throw Error(ErrorCode::option, "this model has no router for the target error, so nothing is weighed");
     sent();
     const std::lock_guard guard(routing_lock_);
     return *costs_;
 }
 
-// A few milliseconds on the calling thread, on the model's sample cells, with buffers of its own; each time is the
-// least of several.
+// A few milliseconds on the calling thread for each path, on its own sample cells.
 Costs Solver::measure_costs() const {
-    const RouterTable& table = *surrogate_->router();
+    Costs costs;
+    measure_integrator(costs);
+    for (const auto& path : paths_) costs.learned.push_back(path->surrogate.router() ? measure_learned(*path) : 0);
+    return costs;
+}
+
+void Solver::measure_integrator(Costs& costs) const {
+    Samples samples(*trusted_.front()->surrogate.router(), tables_, electron_);
     const PlanView& plan = plan_.view();
-    const SurrogateView& net = surrogate_->view();
     const Kernels& exact = integrating();
-    const std::int64_t S = tables_.n_species(), C = tables_.n_conditions(), cells = table.samples();
-    constexpr int repeats = 5;
-    std::vector<double> n;
-    std::vector<std::int8_t> status(cells);
-    std::vector<std::int32_t> counts(cells * n_cell_counts, 0);
-    const std::vector<double> open(surrogate_->bins(), std::numeric_limits<double>::infinity());
-    SurrogateSettings accepting = learned_settings(true);
-    accepting.thresholds = open.data();
     Buffer buffer;
-    void* const workspace =
-        buffer.reserve(std::max(exact.integrator_bytes(plan), kernels().surrogate_bytes(plan, net, accepting)));
-    CellArrays arrays{cells,
-                      nullptr,
-                      S,
-                      1,
-                      table.temperature.data(),
-                      1,
-                      table.conditions.data(),
-                      C,
-                      1,
-                      table.dt.data(),
-                      1,
-                      status.data(),
-                      repair_none,
-                      electron_};
-    const auto microseconds = [&](const std::vector<std::int64_t>& list, const auto& work) {
-        double least = std::numeric_limits<double>::infinity();
-        for (int k = 0; k < repeats; ++k) {
-            n = table.n;
-            arrays.n_cm3 = n.data();
-            std::int64_t next = 0;
-            const auto start = Clock::now();
-            work(CellQueue{list.data(), static_cast<std::int64_t>(list.size()), &next});
-            least = std::min(least, seconds_since(start));
-        }
-        return 1e6 * least;
-    };
+    void* const workspace = buffer.reserve(exact.integrator_bytes(plan));
     const auto integrate_them = [&](const IntegratorSettings& settings) {
         return [&, settings](const CellQueue& queue) {
             IntegratorStatistics statistics{};
-            exact.integrate(plan, arrays, queue, settings, statistics, workspace);
+            exact.integrate(plan, samples.arrays, queue, settings, statistics, workspace);
         };
     };
-    std::vector<std::int64_t> all(cells);
-    for (std::int64_t cell = 0; cell < cells; ++cell) all[cell] = cell;
+    std::vector<std::int64_t> all = samples.list();
+    const std::size_t cells = all.size();
     // Cell and step from two equations: the easy half of the cells, and the hard one.
     const IntegratorSettings settings = integrator_settings();
-    arrays.counts = counts.data();
-    microseconds(all, integrate_them(settings));
-    arrays.counts = nullptr;
+    std::vector<std::int32_t> counts(cells * n_cell_counts, 0);
+    samples.arrays.counts = counts.data();
+    samples.microseconds(all, integrate_them(settings));
+    samples.arrays.counts = nullptr;
     const auto steps = [&](std::int64_t cell) { return counts[cell * n_cell_counts + count_steps]; };
     std::stable_sort(all.begin(), all.end(), [&](auto a, auto b) { return steps(a) < steps(b); });
     double size[2], taken[2], time[2];
@@ -549,34 +667,39 @@ Costs Solver::measure_costs() const {
                                              half ? all.end() : all.begin() + cells / 2);
         size[half] = static_cast<double>(part.size());
         taken[half] = 0;
-        for (const std::int64_t cell : part) taken[half] += static_cast<double>(steps(cell)) / repeats;
-        time[half] = microseconds(part, integrate_them(settings));
+        for (const std::int64_t cell : part) taken[half] += static_cast<double>(steps(cell)) / Samples::repeats;
+        time[half] = samples.microseconds(part, integrate_them(settings));
     }
-    Costs costs;
     const double more_steps = taken[1] / size[1] - taken[0] / size[0];
     costs.step = more_steps > 0 ? std::max((time[1] / size[1] - time[0] / size[0]) / more_steps, 0.0)
                                 : (time[0] + time[1]) / (taken[0] + taken[1]);
     costs.cell = std::max((time[0] - taken[0] * costs.step) / size[0], 0.0);
-    const std::uint8_t every = 1;
-    const RouterView to_surrogate{0, 0, nullptr, nullptr, &every, 0};
+    const RouterView sending{0, 0, nullptr, nullptr, &status_sent, 0};
     IntegratorSettings evicting = settings;
-    evicting.router = &to_surrogate;
-    costs.eviction = microseconds(all, integrate_them(evicting)) / static_cast<double>(cells);
-    costs.learned =
-        microseconds(all,
-                     [&](const CellQueue& queue) {
-                         SurrogateStatistics statistics{};
-                         kernels().advance(plan, net, arrays, queue, accepting, statistics, nullptr, workspace);
-                     }) /
-        static_cast<double>(cells);
-    return costs;
+    evicting.router = &sending;
+    costs.eviction = samples.microseconds(all, integrate_them(evicting)) / static_cast<double>(cells);
+}
+
+double Solver::measure_learned(const Path& path) const {
+    Samples samples(*path.surrogate.router(), tables_, electron_);
+    const std::vector<double> open(path.surrogate.bins(), std::numeric_limits<double>::infinity());
+    SurrogateSettings accepting = learned_settings(true);
+    accepting.thresholds = open.data();
+    Buffer buffer;
+    void* const workspace = buffer.reserve(kernels().surrogate_bytes(plan_.view(), path.view(), accepting));
+    const auto advance_them = [&](const CellQueue& queue) {
+        SurrogateStatistics statistics{};
+        kernels().advance(plan_.view(), path.view(), samples.arrays, queue, accepting, statistics, nullptr, workspace);
+    };
+    const std::vector<std::int64_t> all = samples.list();
+    return samples.microseconds(all, advance_them) / static_cast<double>(all.size());
 }
 
 void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
-    const RouterTable& table = *surrogate_->router();
-    const std::vector<std::uint8_t>& sent = this->sent();
-    const std::size_t first = std::find(sent.begin(), sent.end(), 1) - sent.begin();
+    const RouterTable& table = *trusted_.front()->surrogate.router();  // the edges are those of all paths
+    const std::vector<std::int8_t>& sent = this->sent();
+    const std::size_t first = std::find_if(sent.begin(), sent.end(), [](auto status) { return status; }) - sent.begin();
     const std::size_t row = first / (table.rate.size() + 1);
     const double lowest = row == 0                     ? -std::numeric_limits<double>::infinity()
                           : row <= table.change.size() ? table.change[row - 1]
@@ -596,41 +719,41 @@ void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const
     report.seconds_exact += seconds_since(start);
 }
 
-// The cells that still wait go through the surrogate and its gate; refused ones get the status that says why.
-void Solver::advance(const CellArrays& cells, Scratch& mine, Report& report) const {
+// Through the map and its gate; refused cells get the status that says why.
+void Solver::advance(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& mine,
+                     Report& report) const {
     const PlanView& plan = plan_.view();
-    const SurrogateView& net = surrogate_->view();
+    const SurrogateView& net = path.view();
     SurrogateSettings settings = learned_settings(options_.mode == Mode::automatic);
     settings.budget_dex = options_.error_budget_dex;
-    if (options_.mode == Mode::automatic && surrogate_->calibration()) {
-        audit_.thresholds(mine.thresholds);
+    if (options_.mode == Mode::automatic && path.surrogate.calibration()) {
+        path.audit.thresholds(mine.thresholds);
         settings.thresholds = mine.thresholds.data();
         if (!cells.error_dex && options_.exact_every > 0)
             settings.exact_share = 1.0 / static_cast<double>(options_.exact_every);
         if (!options_.host_integrates) settings.audit_share = options_.audit;
     }
-    const std::int64_t size = mine.collect(cells, waits);
-    if (size == 0) return;
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
     const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
         kernels().advance(plan, net, cells, queue, settings, statistics, nullptr, workspace);
     };
-    share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
+    share(path, team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
 }
 
 // The learned step once more on packed copies, for what it says and for the bins: such cells are few.
-void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
-    mine.audited.clear();
-    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell)
-        if (cells.status[cell] == status_EXACT_AUDIT) mine.audited.push_back(cell);
-    const std::size_t count = mine.audited.size(), S = tables_.n_species(), C = tables_.n_conditions();
-    if (count == 0) return;
+void Solver::remember_audited(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& mine) const {
+    const std::size_t first = mine.audited.size(), S = tables_.n_species(), C = tables_.n_conditions();
+    for (std::int64_t k = 0; k < size; ++k)
+        if (cells.status[mine.cells[k]] == status_EXACT_AUDIT) mine.audited.push_back(mine.cells[k]);
+    const std::size_t count = mine.audited.size();
+    if (count == first) return;
+    mine.auditing.resize(count, &path);
     mine.audited_n.resize(count * S);
     mine.audited_columns.resize(count * (C + 2));
     mine.audited_bin.resize(count);
     mine.audited_status.resize(count);
-    for (std::size_t k = 0; k < count; ++k) {
+    for (std::size_t k = first; k < count; ++k) {
         const std::int64_t cell = mine.audited[k];
         for (std::size_t i = 0; i < S; ++i)
             mine.audited_n[k * S + i] = cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
@@ -641,9 +764,9 @@ void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
             column[2 + c] = cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride];
     }
     const std::int64_t stride = static_cast<std::int64_t>(C + 2);
-    const double* const columns = mine.audited_columns.data();
-    const CellArrays packed{static_cast<std::int64_t>(count),
-                            mine.audited_n.data(),
+    const double* const columns = &mine.audited_columns[first * (C + 2)];
+    const CellArrays packed{static_cast<std::int64_t>(count - first),
+                            &mine.audited_n[first * S],
                             static_cast<std::int64_t>(S),
                             1,
                             columns,
@@ -657,10 +780,10 @@ void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
                             cells.repair,
                             cells.electron};
     SurrogateTrace trace{};
-    trace.bin = mine.audited_bin.data();
+    trace.bin = &mine.audited_bin[first];
     std::int64_t next = 0;
     const PlanView& plan = plan_.view();
-    const SurrogateView& net = surrogate_->view();
+    const SurrogateView& net = path.view();
     const SurrogateSettings settings = learned_settings(false);
     const std::size_t bytes = kernels().surrogate_bytes(plan, net, settings);
     mine.reserve(1, bytes);
@@ -671,32 +794,36 @@ void Solver::remember_audited(const CellArrays& cells, Scratch& mine) const {
 
 void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& report) const {
     const std::size_t S = tables_.n_species();
-    mine.found.clear();
-    for (std::size_t k = 0; k < mine.audited.size(); ++k) {
-        const std::int64_t cell = mine.audited[k];
-        if (cells.status[cell] < 0) continue;  // not solved: nothing to compare with
-        const Calibration& gate = *surrogate_->calibration();
-        const double* const exact = cells.n_cm3 + cell * cells.cell_stride;
-        double n_H = 0, worst = 0;
-        for (std::size_t i = 0; i < S; ++i) n_H += tables_.scale_weights[i] * exact[i * cells.species_stride];
-        for (std::size_t i = 0; i < S; ++i) {
-            const double truth = exact[i * cells.species_stride];
-            if (truth > gate.x_min * n_H)
-                worst = std::max(worst, gate.weights[i] * std::abs(std::log10(mine.audited_n[k * S + i] / truth)));
+    for (std::size_t k = 0; k < mine.audited.size();) {
+        const Path& path = *mine.auditing[k];  // and of those that follow, to the next path's
+        const Calibration& gate = *path.surrogate.calibration();
+        mine.found.clear();
+        for (; k < mine.audited.size() && mine.auditing[k] == &path; ++k) {
+            const std::int64_t cell = mine.audited[k];
+            if (cells.status[cell] < 0) continue;  // not solved: nothing to compare with
+            const double* const exact = cells.n_cm3 + cell * cells.cell_stride;
+            double n_H = 0, worst = 0;
+            for (std::size_t i = 0; i < S; ++i) n_H += tables_.scale_weights[i] * exact[i * cells.species_stride];
+            for (std::size_t i = 0; i < S; ++i) {
+                const double truth = exact[i * cells.species_stride];
+                if (truth > gate.x_min * n_H)
+                    worst = std::max(worst, gate.weights[i] * std::abs(std::log10(mine.audited_n[k * S + i] / truth)));
+            }
+            mine.found.push_back({static_cast<std::int32_t>(mine.audited_bin[k]), worst > options_.target_error_dex});
+            report.violations += mine.found.back().violated;
         }
-        mine.found.push_back({static_cast<std::int32_t>(mine.audited_bin[k]), worst > options_.target_error_dex});
-        report.violations += mine.found.back().violated;
+        if (mine.found.empty()) continue;
+        const AuditVerdict verdict = path.audit.merge(mine.found);
+        report.bins_tightened += verdict.tightened;
+        report.bins_closed += verdict.closed;
     }
-    if (mine.found.empty()) return;
-    const AuditVerdict verdict = audit_.merge(mine.found);
-    report.bins_tightened += verdict.tightened;
-    report.bins_closed += verdict.closed;
 }
 
-// What remains of the carried errors where the chemistry itself was solved; the surrogate's cells have theirs already.
+// What remains of the carried errors where the chemistry itself was solved, by the first path's word; the surrogate's
+// cells have theirs already.
 void Solver::contract_errors(const CellArrays& cells) const {
-    if (!surrogate_ || !surrogate_->view().budget.kappa) return;
-    const BudgetView& budget = surrogate_->view().budget;
+    if (chosen_.empty() || !chosen_.front()->view().budget.kappa) return;
+    const BudgetView& budget = chosen_.front()->view().budget;
     for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
         if (cells.status[cell] < status_EXACT_REQUESTED) continue;
         double n_H = 0;
@@ -710,13 +837,14 @@ void Solver::contract_errors(const CellArrays& cells) const {
 }
 
 // The same for (cell, time) pairs; `cells` has the statuses of the cells themselves.
-void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const {
+void Solver::follow(const Path& path, const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode,
+                    Report& report) const {
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
-    const SurrogateView& net = surrogate_->view();
+    const SurrogateView& net = path.view();
     SurrogateSettings settings = learned_settings(mode == Mode::automatic);
-    if (surrogate_->calibration()) {
-        audit_.thresholds(mine.thresholds);
+    if (path.surrogate.calibration()) {
+        path.audit.thresholds(mine.thresholds);
         settings.thresholds = mine.thresholds.data();
     }
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
@@ -727,7 +855,7 @@ void Solver::follow(const CellArrays& cells, const TrajectoryArrays& trajectory,
         kernels().follow(plan, net, cells, trajectory, queue, settings, statistics, workspace);
     };
     const std::int64_t threads = std::min<std::int64_t>(size, team_size(options_.threads, size * trajectory.n_times));
-    share(static_cast<int>(threads), kernels().trajectory_bytes(plan, net, settings), call, mine, report);
+    share(path, static_cast<int>(threads), kernels().trajectory_bytes(plan, net, settings), call, mine, report);
 }
 
 IntegratorSettings Solver::integrator_settings() const {
@@ -790,15 +918,15 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
     report.seconds_exact += seconds_since(start);
 }
 
-int Solver::latent() const { return surrogate_ ? surrogate_->view().latent : 0; }
-int Solver::features() const { return surrogate_ ? surrogate_->view().n_features : 0; }
-bool Solver::finishes() const { return surrogate_ && surrogate_->view().finish.steps > 0; }
-bool Solver::predicts_error() const { return surrogate_ && surrogate_->view().reduced.head.n_layers > 0; }
+int Solver::latent() const { return chosen_.empty() ? 0 : chosen_.back()->view().latent; }
+int Solver::features() const { return chosen_.empty() ? 0 : chosen_.back()->view().n_features; }
+bool Solver::finishes() const { return !chosen_.empty() && chosen_.back()->view().finish.steps > 0; }
+bool Solver::predicts_error() const { return !chosen_.empty() && chosen_.back()->view().reduced.head.n_layers > 0; }
 std::size_t Solver::workspace_bytes() const { return integrating().integrator_bytes(plan_.view()); }
 
 void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
-    if (!surrogate_) throw Error(ErrorCode::argument, "the model holds no surrogate to trace");
-    const SurrogateView& net = surrogate_->view();
+    if (chosen_.empty()) throw Error(ErrorCode::argument, "the model holds no surrogate to trace");
+    const SurrogateView& net = chosen_.back()->view();
     Buffer buffer;
     std::int64_t next = 0;
     const CellQueue queue{nullptr, cells.n_cells, &next};

@@ -11,7 +11,7 @@
 namespace pcs {
 
 [[noreturn]] void refuse(const ModelFile& file, const std::string& what) {
-    throw Error(ErrorCode::file, "model file '" + file.path() + "': " + what + ": train or write the model anew");
+    throw Error(ErrorCode::file, file.label() + ": " + what + ": train or write the model anew");
 }
 
 double scalar(const ModelFile& file, const std::string& name) {

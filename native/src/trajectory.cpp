@@ -65,7 +65,7 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
     if (!request.trajectory.times_s || !request.trajectory.n_cm3)
         throw Error(ErrorCode::argument, "the arrays of times and results must not be null");
     check_times(request.trajectory);
-    if (request.mode == Mode::surrogate && !surrogate_)
+    if (request.mode == Mode::surrogate && paths_.empty())
         throw Error(ErrorCode::option, "mode surrogate needs a model with a surrogate; this one holds a network alone");
     if (!request.trajectory.conserve && request.mode != Mode::surrogate)
         throw Error(ErrorCode::option, "trajectories without conservation are for mode surrogate alone");
@@ -83,7 +83,8 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
             if (status >= 0 && pairs.times_s[k] == 0) status = status_UNCHANGED;
             if (request.mask && !request.mask[pair]) status = status_MASKED;
         }
-    if (learns(request.mode)) follow(given.cells, pairs, request.mode, report);
+    if (const auto paths = asked(request.mode); !paths.empty())
+        follow(*paths.back(), given.cells, pairs, request.mode, report);
     if (!options_.host_integrates) integrate_through(given.cells, pairs, report);
 
     const int S = tables_.n_species();

@@ -16,6 +16,7 @@ from pychemsurrogate.network import CONDITION_UNITS, Network, NetworkError
 from pychemsurrogate.network.formats import native_text
 
 SUFFIX = ".pcs"
+MOST_PATHS = 8  # that a file may hold
 
 
 def shipped_model_path(name: str) -> Path:
@@ -41,7 +42,8 @@ def _text_array(text: str) -> Array:
 class ModelFile:
     """A model: named arrays (network/..., surrogate/..., gate/...) and what people and Python read (`meta`).
 
-    A file without surrogate/ arrays holds a network alone and serves the exact integrator.
+    A file may hold several learned paths, whose arrays lie below their names (`paths`). One without any holds a network
+    alone and serves the exact integrator.
     """
 
     arrays: dict[str, Array]
@@ -62,6 +64,7 @@ class ModelFile:
         except json.JSONDecodeError:
             raise ModelFileError(f"{given}: its meta/json is not JSON; write the model again") from None
         del arrays["meta/json"]
+        model._check_paths()
         return model
 
     @classmethod
@@ -77,6 +80,32 @@ class ModelFile:
         units = {"n": "cm^-3", "T": "K", "dt": "s", "x": "n/n_H, n_H counts H nuclei"}
         units |= {name: CONDITION_UNITS[name] for name in network.conditions if name in CONDITION_UNITS}
         return cls(arrays, {"network": network.name, "units": units, **(meta or {})})
+
+    @classmethod
+    def join(cls, parts: Iterable[tuple[str, ModelFile]]) -> ModelFile:
+        """One model whose learned paths are those of several, each under its new name, the cheapest first.
+
+        What people read of each is in meta["paths"][name]. Raises ModelFileError for models of different networks, one
+        that does not hold one path without a name, names that do not do, and routers of different bins.
+        """
+        named = list(parts)
+        joined: ModelFile | None = None
+        for name, model in named:
+            if model.paths != [""]:
+                raise ModelFileError(f"{model.label}: only a model with one unnamed learned path can be joined")
+            network = model.network()
+            if joined is None:
+                joined = cls.from_network(network, {"paths": {}})
+            elif network.hash != joined.text("network/hash"):
+                raise ModelFileError(f"{model.label}: is for another network than {named[0][1].label}")
+            own = {key: array for key, array in model.arrays.items() if not key.startswith("network/")}
+            joined.arrays |= {f"{name}/{key}": array for key, array in own.items()}
+            joined.meta["paths"][name] = model.meta
+        if joined is None:
+            raise ModelFileError("there is no model to join")
+        joined.arrays["paths"] = _text_array("\n".join(name for name, _ in named))
+        joined._check_paths()
+        return joined
 
     def write(self, path: str | PathLike[str]) -> None:
         """Write the file, whole or not at all."""
@@ -126,9 +155,51 @@ class ModelFile:
             )
 
     @property
+    def paths(self) -> list[str]:
+        """Names of the learned paths, cheapest first: "" alone for one without a name, none for a network alone.
+
+        Raises ModelFileError for names that are empty, not different, or hold a slash, and for more than MOST_PATHS.
+        """
+        if "paths" not in self.arrays:
+            return [""] if any(name.startswith("surrogate/") for name in self.arrays) else []
+        names = self.text_list("paths")
+        if not 1 <= len(names) <= MOST_PATHS:
+            raise ModelFileError(f"{self.label}: must name 1 to {MOST_PATHS} paths; write the model again")
+        for name in names:
+            if not name or "/" in name or names.count(name) > 1:
+                raise ModelFileError(
+                    f"{self.label}: names a path '{name}': names must differ, and none may be empty or hold a /"
+                )
+        return names
+
+    def of_path(self, path: str) -> ModelFile:
+        """The model as if it held this one of its `paths` alone, without a name."""
+        if not path:
+            return self
+        arrays = {name: array for name, array in self.arrays.items() if name.startswith("network/")}
+        prefix = f"{path}/"
+        arrays |= {name.removeprefix(prefix): self.arrays[name] for name in self.arrays if name.startswith(prefix)}
+        return ModelFile(arrays, self.meta.get("paths", {}).get(path, {}), self.path)
+
+    def _check_paths(self) -> None:
+        """Raise ModelFileError unless every named path is there, and the routers of all have the same bins."""
+        first: ModelFile | None = None
+        for path in self.paths:
+            if path:
+                self.require(f"{path}/surrogate/kind", f"{path}/gate/box_names")
+            part = self.of_path(path)
+            if "router/steps" not in part.arrays:
+                continue
+            first = first or part
+            for name in ("router/change_edges", "router/rate_edges"):
+                part.require(name)
+                if not np.array_equal(part.arrays[name], first.arrays[name]):
+                    raise ModelFileError(f"{self.label}, path '{path}': its {name} must be those of the other paths")
+
+    @property
     def has_surrogate(self) -> bool:
         """Whether the file holds a surrogate (else it serves mode "exact" alone)."""
-        return any(name.startswith("surrogate/") for name in self.arrays)
+        return bool(self.paths)
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +43,8 @@ class Report:
     Of a trajectory: status (cells, times), and what is said of cells below is said of (cell, time) pairs.
 
     surrogate, exact, unchanged, masked, failed: cells by path (they add up to the number of cells);
-    routed: cells that the exact integrator served at once, since it was expected to cost less than the surrogate;
+    by_path: cells by the name of the learned path that served them ("": the one path of a model that names none);
+    routed: cells that the exact integrator served at once, since it was expected to cost less than a learned path;
     refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
     refused_budget: cells that it would have trusted, but whose error budget was spent, or that exact_every took;
     audited, violations: trusted cells that were solved exactly all the same, and those whose error was above the
@@ -81,6 +82,7 @@ class Report:
     steps_per_cell: NDArray[np.int32] | None = None
     rejected_per_cell: NDArray[np.int32] | None = None
     factorisations_per_cell: NDArray[np.int32] | None = None
+    by_path: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -99,6 +101,7 @@ class Report:
             failed=sum(tally[128:]),
             scipy=tally[Status.EXACT_SCIPY],
             routed=tally[Status.EXACT_ROUTED],
+            by_path=figures["by_path"],
             **{name: figures[name] for name in _TOLD},
             **({} if counts is None else dict(zip(_PER_CELL, counts.T, strict=True))),
         )
@@ -123,6 +126,8 @@ class Report:
             f"{self.cells} cells: {self.surrogate} surrogate, {self.exact} exact, {self.unchanged} unchanged, "
             f"{self.masked} masked, {self.failed} failed in {self.seconds:.3g} s"
         ]
+        if len(self.by_path) > 1:
+            lines.append("surrogate: " + ", ".join(f"{count} {path}" for path, count in self.by_path.items()))
         if self.refused_box or self.refused_error or self.refused_budget:
             lines.append(
                 f"refused: {self.refused_box} outside the box, {self.refused_error} predicted error, "

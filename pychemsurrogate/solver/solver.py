@@ -42,7 +42,7 @@ class AuditedBin:
     """What the audit knows of a bin of conditions.
 
     bin: in words; threshold: on log10 of the predicted error in dex, -inf: closed; audited, violations: cells since it
-    last moved; alarms: how often it did.
+    last moved; alarms: how often it did; path: the name of the learned path whose bin it is ("" of one without).
     """
 
     bin: str
@@ -50,6 +50,7 @@ class AuditedBin:
     audited: int
     violations: int
     alarms: int
+    path: str = ""
 
 
 MODES: Final = ("auto", "surrogate", "exact")
@@ -70,6 +71,7 @@ class Solver:
         mode: str = "auto",
         integrator: str = "native",
         *,
+        path: str = "",
         device: str = "cpu",
         engine: str | None = None,
         rtol: float | None = None,
@@ -108,6 +110,7 @@ class Solver:
         self.engine = engine
         self._native = _native.Solver.open(str(model.path))
         options = {
+            "path": path,
             "mode": mode,
             "integrator": "native" if integrator == "native" else "host",
             "rtol": rtol,
@@ -134,11 +137,12 @@ class Solver:
             repair=repair,
         )
         self._log = None if log is None else StateLog(Path(log), self.network)
-        self._learned: Learned | None = None
-        if engine == "torch" and mode != "exact" and (model.has_surrogate or mode == "surrogate"):
+        self._paths = [path] if path else model.paths
+        self._learned: list[Learned] = []
+        if engine == "torch" and mode != "exact" and self._paths:
             from pychemsurrogate.solver.step import Learned
 
-            self._learned = Learned.of(model, device, self._native)
+            self._learned = [Learned.of(model, device, self._native, name) for name in self._paths]
 
     @classmethod
     def load(
@@ -150,7 +154,10 @@ class Solver:
                     surrogate for every cell; "exact": the exact integrator for every cell. A file that holds a network
                     alone serves "auto" by the exact integrator.
         integrator  "native" (Rodas4, batched) or "scipy" (BDF, the slow reference) for the exact path
-        options     device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
+        options     path ("": all learned paths of a model that names several, or the name of the one that may serve. In
+                    mode "auto" each cell gets the path, or the exact integrator, that is expected to cost least; mode
+                    "surrogate", and a trajectory, use the last path, which is the most accurate),
+                    device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
                     cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
                     target_error_dex (1e-6 to 1: of 100 cells one may err by more in its worst species; 0.1 in mode
                     "auto"): it picks the gate's thresholds and, from a table measured on the osu network's workload
@@ -159,7 +166,7 @@ class Solver:
                     error_budget_dex (target_error_dex: what a cell may carry, see `step`), exact_every (100: without
                     such a budget one of so many cells takes the exact path, chosen by the bits of its own input; 0:
                     none), audit (0.001: share of the trusted cells that are solved exactly and compared, see `audit`),
-                    costs ("measure", at the first step, or the four numbers of `costs`: then the choice of path, hence
+                    costs ("measure", at the first step, or the numbers of `costs`: then the choice of path, hence
                     every bit, is the same on all machines), log (an HDF5 file to which the states of refused and
                     audited cells are appended, at most 1000 a call; docs/surrogate.md),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
@@ -228,18 +235,22 @@ class Solver:
         return result, Report.of(batch.status, figures, batch.counts)
 
     def audit(self) -> list[AuditedBin]:
-        """What the audit has found in every bin of the gate; empty where the gate is not calibrated for the target."""
-        rows = self._native.audit_table()
-        calibration = Gate.from_arrays(self.model.arrays, self.network.tables()).calibration if rows else None
-        labels = [] if calibration is None else calibration.bins.labels()
-        return [AuditedBin(label, *row) for label, row in zip(labels, rows, strict=True)]
+        """What the audit has found in every bin of the gates; none of a gate that is not calibrated for the target."""
+        found = []
+        for path in self._paths:
+            rows = self._native.audit_table(self._native.paths.index(path))
+            arrays = self.model.of_path(path).arrays
+            calibration = Gate.from_arrays(arrays, self.network.tables()).calibration if rows else None
+            labels = [] if calibration is None else calibration.bins.labels()
+            found += [AuditedBin(label, *row, path) for label, row in zip(labels, rows, strict=True)]
+        return found
 
     @property
     def costs(self) -> dict[str, float]:
         """What a cell costs on this machine, one thread [us]: cell, step, eviction and learned (docs/architecture.md).
 
-        The option's numbers, or what was measured (now, unless a step did already). Raises ValueError for a model
-        without a router.
+        Of a model that names its paths learned_<name> for each, 0 for one without a router. The option's numbers, or
+        what was measured (now, unless a step did already). Raises ValueError where nothing is routed.
         """
         return self._native.costs()
 

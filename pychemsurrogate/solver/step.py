@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -38,17 +38,20 @@ _COUNTS = (
     "second_try",
 )
 _FIGURES = ("seconds_surrogate", "seconds_exact", "defect_max")
+_REFUSED = (Status.EXACT_BOX, Status.EXACT_ERROR, Status.EXACT_BUDGET)  # by one path: another may take it
 _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions.
+    """A learned path: a surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions.
 
-    native: the handle whose options count, and which keeps the audit; kappa_edges, kappa: the share of a cell's error
-    that is left after a step, by theta (one more than the edges).
+    native: the handle whose options count, and which keeps the audit; name, index: the path's there; kappa_edges,
+    kappa: the share of a cell's error that is left after a step, by theta (one more than the edges).
     """
 
+    name: str
+    index: int
     surrogate: surrogates.Surrogate
     gate: Gate
     exponents: Tensor
@@ -57,8 +60,9 @@ class Learned:
     kappa: Tensor
 
     @classmethod
-    def of(cls, model: ModelFile, device: str, native: _native.Solver) -> Learned:
-        """From a model file. Raises ModelFileError if the file holds no surrogate."""
+    def of(cls, model: ModelFile, device: str, native: _native.Solver, name: str = "") -> Learned:
+        """One path of a model file. Raises ModelFileError if the file holds no surrogate."""
+        model = model.of_path(name)
         model.require("surrogate/kind", "gate/box_names")
         network = model.network()
         tables, symmetry = network.tables(), network.symmetry
@@ -71,11 +75,16 @@ class Learned:
         gate = Gate.from_arrays(model.arrays, tables)
         edges = torch.tensor(model.arrays.get("budget/theta_edges", np.empty(0)), device=device)
         kappa = torch.tensor(model.arrays.get("budget/kappa", np.ones(1)), device=device)
-        return cls(surrogate, gate, exponents.double(), native, edges, kappa)
+        index = native.paths.index(name)
+        return cls(name, index, surrogate, gate, exponents.double(), native, edges, kappa)
 
-    def trusts(self, mode: str) -> bool:
-        """Whether a mode asks the surrogate: one that the gate could trust for the target error."""
-        return mode == "surrogate" or self.gate.calibration is None or bool(self.native.audit_table())
+    def trusts(self) -> bool:
+        """Whether the gate could trust the surrogate for the target error."""
+        return self.gate.calibration is None or bool(self.thresholds())
+
+    def thresholds(self) -> list[float]:
+        """The thresholds of the gate's bins as the audit has left them; none where the target is not calibrated."""
+        return [row[0] for row in self.native.audit_table(self.index)]
 
     def remains(self, theta: Tensor) -> Tensor:
         """The share of a cell's error that is left after theta (B)."""
@@ -168,55 +177,31 @@ def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tenso
 
 def step(
     cells: DeviceCells,
-    learned: Learned | None,
+    learned: Sequence[Learned],
     integrator: Integrator,
     *,
     mode: str = "auto",
     mask: Tensor | None = None,
     repair: str = "none",
 ) -> Figures:
-    """Advance every cell by its dt, in place. A cell's answer depends on that cell only."""
+    """Advance every cell by its dt, in place. A cell's answer depends on that cell only.
+
+    learned: cheapest first; what the gate of one refuses meets the next, and what all refuse the integrator.
+    """
     start = perf_counter()
     state, repaired = inspect(cells, mask, repair)
-    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
-    audit = _Audit()
+    figures = _figures(learned, repaired)
+    audits = []
     rows = cells.waiting
-    if learned is not None and learned.trusts(mode) and rows.numel():
-        surrogate, gate = learned.surrogate, learned.gate
-        T, dt = cells.temperature[rows], cells.dt[rows]
-        n_H = state[rows] @ cells.weights
-        x, theta = state[rows] / n_H[:, None], n_H * dt
-        reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
-
-        scaled = surrogate.scale(x, T, reduced, theta)  # dimensionless, symmetry-reduced
-        latent = surrogate.encode(scaled.features)
-        made = _span(surrogate, latent, scaled, x, theta)
-        moved = made.moved
-
-        inputs = (x, n_H, dt, T, cells.conditions[rows])
-        conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
-        bins = _bins(gate, inputs)
-        verdict = _verdict(learned, mode, inputs, made.predicted, conserved, bins)
-        carried = None
-        if cells.error_dex is not None and made.predicted is not None:
-            carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** made.predicted.double()
-        if mode == "auto" and gate.calibration is not None:
-            _take_from_surrogate(verdict, cells, rows, carried, learned.native.options())
-        trusted = verdict == Status.SURROGATE
-        if carried is not None and cells.error_dex is not None:
-            cells.error_dex[rows[trusted]] = carried[trusted]
-        figures["refused_box"] = int((verdict == Status.EXACT_BOX).sum())
-        figures["refused_error"] = int((verdict == Status.EXACT_ERROR).sum())
-        taken = (verdict == Status.EXACT_BUDGET) | (verdict == Status.EXACT_REFRESH)
-        figures["refused_budget"] = int(taken.sum())
-        chosen = verdict == Status.EXACT_AUDIT
-        figures["audited"] = int(chosen.sum())
-        audit = _Audit(rows[chosen], moved[chosen], bins[chosen.cpu().numpy()])
-        cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
-        cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
-        if trusted.any():
-            figures["defect_max"] = float(made.defect(x, cells.composition)[trusted].max())
-        figures["seconds_surrogate"] = perf_counter() - start
+    for path in _asked(learned, mode):
+        if rows.numel():
+            audits.append((path, _learned_step(path, cells, state[rows], rows, mode, figures)))
+            rows = rows[torch.isin(cells.status[rows], torch.tensor(_REFUSED, device=rows.device))]
+            figures["seconds_surrogate"] = perf_counter() - start
+    figures["refused_box"] = int((cells.status == Status.EXACT_BOX).sum())
+    figures["refused_error"] = int((cells.status == Status.EXACT_ERROR).sum())
+    taken = (cells.status == Status.EXACT_BUDGET) | (cells.status == Status.EXACT_REFRESH)
+    figures["refused_budget"] = int(taken.sum())
 
     rows = cells.waiting
     if rows.numel():
@@ -229,23 +214,70 @@ def step(
         for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
             figures[key] = outcome[key]
         figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
-    if learned is not None:
-        figures |= _compare(audit, cells, learned)
-        exact = cells.status >= Status.EXACT_REQUESTED
-        if cells.error_dex is not None and exact.any():
-            theta = (cells.n[exact] @ cells.weights) * cells.dt[exact]
-            cells.error_dex[exact] *= learned.remains(theta)
+    for path, audit in audits:
+        _compare(audit, cells, path, figures)
+    exact = cells.status >= Status.EXACT_REQUESTED
+    if learned and cells.error_dex is not None and exact.any():
+        theta = (cells.n[exact] @ cells.weights) * cells.dt[exact]
+        cells.error_dex[exact] *= learned[0].remains(theta)
     figures["seconds"] = perf_counter() - start
     return figures
+
+
+def _learned_step(
+    learned: Learned, cells: DeviceCells, state: Tensor, rows: Tensor, mode: str, figures: Figures
+) -> _Audit:
+    """The cells `rows` with the mended states (len(rows), S) by one learned path; returns those to be compared."""
+    surrogate, gate = learned.surrogate, learned.gate
+    T, dt = cells.temperature[rows], cells.dt[rows]
+    n_H = state @ cells.weights
+    x, theta = state / n_H[:, None], n_H * dt
+    reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
+
+    scaled = surrogate.scale(x, T, reduced, theta)  # dimensionless, symmetry-reduced
+    latent = surrogate.encode(scaled.features)
+    made = _span(surrogate, latent, scaled, x, theta)
+    moved = made.moved
+
+    inputs = (x, n_H, dt, T, cells.conditions[rows])
+    conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
+    bins = _bins(gate, inputs)
+    verdict = _verdict(learned, mode, inputs, made.predicted, conserved, bins)
+    carried = None
+    if cells.error_dex is not None and made.predicted is not None:
+        carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** made.predicted.double()
+    if mode == "auto" and gate.calibration is not None:
+        _take_from_surrogate(verdict, cells, rows, carried, learned.native.options())
+    trusted, chosen = verdict == Status.SURROGATE, verdict == Status.EXACT_AUDIT
+    if carried is not None and cells.error_dex is not None:
+        cells.error_dex[rows[trusted]] = carried[trusted]
+    cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
+    cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
+    figures["by_path"][learned.name] += int(trusted.sum())
+    figures["audited"] += int(chosen.sum())
+    if trusted.any():
+        defect = float(made.defect(x, cells.composition)[trusted].max())
+        figures["defect_max"] = max(figures["defect_max"], defect)
+    return _Audit(rows[chosen], moved[chosen], bins[chosen.cpu().numpy()])
+
+
+def _asked(learned: Sequence[Learned], mode: str) -> Sequence[Learned]:
+    """The paths that a mode asks: those that their gates could trust for the target; else the most accurate one."""
+    return [path for path in learned if path.trusts()] if mode == "auto" else learned[-1:]
+
+
+def _figures(learned: Sequence[Learned], repaired: int) -> Figures:
+    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0)
+    return figures | {"repaired": repaired, "by_path": {path.name: 0 for path in learned}}
 
 
 @dataclass(frozen=True)
 class _Audit:
     """Trusted cells that are solved exactly to be compared: rows (A), what the surrogate says x (A, S), bins (A)."""
 
-    rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-    x: Tensor = field(default_factory=lambda: torch.empty(0))
-    bins: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    rows: Tensor
+    x: Tensor
+    bins: NDArray[np.intp]
 
 
 def _take_from_surrogate(
@@ -265,20 +297,22 @@ def _take_from_surrogate(
     verdict[(verdict == Status.SURROGATE) & audited] = Status.EXACT_AUDIT
 
 
-def _compare(audit: _Audit, cells: DeviceCells, learned: Learned) -> Figures:
+def _compare(audit: _Audit, cells: DeviceCells, learned: Learned, figures: Figures) -> None:
     """Count the audited cells that were solved."""
     calibration = learned.gate.calibration
     solved = cells.status[audit.rows] >= 0
     if calibration is None or not solved.any():
-        return {}
+        return
     n = cells.n[audit.rows[solved]]
     truth = n / (n @ cells.weights)[:, None]
     weights = torch.tensor(calibration.weights, device=n.device)
     error = weights * (audit.x[solved] / truth).log10().abs()
     worst = torch.where(truth > calibration.x_min, error, 0.0).amax(1)
     violated = (worst > learned.native.options()["target_error_dex"]).tolist()
-    tightened, closed = learned.native.merge_audit(audit.bins[solved.cpu().numpy()].tolist(), violated)
-    return {"violations": sum(violated), "bins_tightened": tightened, "bins_closed": closed}
+    tightened, closed = learned.native.merge_audit(audit.bins[solved.cpu().numpy()].tolist(), violated, learned.index)
+    figures["violations"] += sum(violated)
+    figures["bins_tightened"] += tightened
+    figures["bins_closed"] += closed
 
 
 @dataclass(frozen=True)
@@ -333,13 +367,13 @@ class Pairs:
 def trajectory(
     cells: DeviceCells,
     times: NDArray[np.float64],
-    learned: Learned | None,
+    learned: Sequence[Learned],
     *,
     mode: str = "auto",
     conserve: bool = True,
     repair: str = "none",
 ) -> Pairs:
-    """The learned step at many times [s] from the given states, which are encoded once. Refused pairs wait.
+    """The most accurate learned step at many times [s] from given states, which are encoded once. Refused pairs wait.
 
     Raises ValueError for times out of range or order.
     """
@@ -347,15 +381,15 @@ def trajectory(
     if not ((times >= 0.0) & (times <= _native.limits()["longest_dt"])).all() or (np.diff(times) <= 0.0).any():
         raise ValueError("times are elapsed seconds, at least 0, at most 1e20, each later than the one before")
     state, repaired = inspect(cells, None, repair)
-    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0) | {"repaired": repaired}
+    figures = _figures(learned, repaired)
     pairs = Pairs(cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1]), cells.n.new_zeros(0), figures)
     pairs.status = cells.status[:, None].repeat(1, len(times))
     rows = cells.waiting
-    if learned is not None and learned.trusts(mode) and rows.numel():
-        surrogate, gate = learned.surrogate, learned.gate
+    for path in _asked(learned, mode)[-1:] if rows.numel() else ():
+        surrogate, gate = path.surrogate, path.gate
         T, n_H = cells.temperature[rows], state[rows] @ cells.weights
         x = state[rows] / n_H[:, None]
-        reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
+        reduced = cells.conditions[rows] / n_H[:, None] ** path.exponents
 
         scaled = surrogate.scale(x, T, reduced, n_H)
         latent = surrogate.encode(scaled.features)
@@ -366,10 +400,11 @@ def trajectory(
             moved = made.moved
             served = _defect(moved, x, cells.composition) <= _CONSERVED if conserve else moved.isfinite().all(1)
             inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
-            verdict = _verdict(learned, mode, inputs, made.predicted, served, _bins(gate, inputs))
+            verdict = _verdict(path, mode, inputs, made.predicted, served, _bins(gate, inputs))
             trusted = verdict == Status.SURROGATE
             pairs.n[rows[trusted], k] = (moved * n_H[:, None])[trusted]
             pairs.status[rows, k] = verdict
+            figures["by_path"][path.name] += int(trusted.sum())
             if conserve and trusted.any():
                 defect = float(made.defect(x, cells.composition)[trusted].max())
                 figures["defect_max"] = max(figures["defect_max"], defect)
@@ -404,7 +439,7 @@ def _verdict(
         error = None if predicted is None else predicted.cpu().numpy()
         threshold = None
         if gate.calibration is not None:
-            threshold = np.array([row[0] for row in learned.native.audit_table()])[bins]
+            threshold = np.array(learned.thresholds())[bins]
         verdict = torch.as_tensor(gate.verdict(inside, error, threshold), device=served.device)
     failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
     verdict[~served & (verdict == Status.SURROGATE)] = failure

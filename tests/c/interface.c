@@ -86,7 +86,8 @@ static void test_options(pcs_solver* solver) {
                  {"error_budget_dex", "-1", "must be a number between"},
                  {"exact_every", "-1", "must be a number between"},
                  {"audit", "2", "must be a number between"},
-                 {"costs", "1,2,3", "must be measure, or four numbers"},
+                 {"costs", "1,2,3", "must be measure, or 4 numbers"},
+                 {"path", "fast", "names no paths: leave it empty"},
                  {"costs", "1,2,3,x", "must be a number between"},
                  {"statistics", "some", "must be one of off, on"}};
     static const char* const right[][2] = {{"mode", "auto"},     {"mode", "exact"},       {"rtol", "1e-3"},
@@ -94,7 +95,7 @@ static void test_options(pcs_solver* solver) {
                                            {"repair", "floor"},  {"repair", "electrons"}, {"repair", "floor,electrons"},
                                            {"repair", "none"},   {"statistics", "on"},    {"statistics", "off"},
                                            {"exact_every", "0"}, {"audit", "0.5"},        {"error_budget_dex", "1"},
-                                           {"costs", "1,2,3,4"}, {"costs", "measure"}};
+                                           {"costs", "1,2,3,4"}, {"costs", "measure"},    {"path", ""}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
         CHECK_FAILS(pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
     for (size_t i = 0; i < sizeof right / sizeof *right; ++i)
@@ -118,7 +119,7 @@ static void test_null_handle(void) {
     CHECK_FAILS(pcs_step(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, NULL, NULL), PCS_E_ARGUMENT,
                 "open it with pcs_open");
     CHECK_FAILS(pcs_report(NULL, "cells", &value), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_costs(NULL, &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(pcs_costs(NULL, 1, &value), PCS_E_ARGUMENT, "open it with pcs_open");
     CHECK_FAILS(pcs_step_budget(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, &x, 1, NULL, NULL), PCS_E_ARGUMENT,
                 "open it with pcs_open");
 }
@@ -303,8 +304,8 @@ static void test_budget(const char* model) {
     CHECK(pcs_report(solver, "refused_budget", &value) == 0 && value == 1);
     CHECK_FAILS(pcs_step_budget(solver, 3, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, error, 0, NULL, status),
                 PCS_E_ARGUMENT, "error stride");
-    CHECK_FAILS(pcs_costs(solver, costs), PCS_E_OPTION, "no router");
-    CHECK_FAILS(pcs_costs(solver, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(pcs_costs(solver, 4, costs), PCS_E_OPTION, "no router");
+    CHECK_FAILS(pcs_costs(solver, 4, NULL), PCS_E_ARGUMENT, "null");
     CHECK(costs[0] == -1);
     pcs_close(&solver);
 }

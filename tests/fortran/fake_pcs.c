@@ -46,7 +46,9 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
     (void)error_dex, (void)error_stride, (void)mask, (void)status;
     return 0;
 }
-int pcs_costs(const pcs_solver* solver, double* costs_us) { return (void)solver, (void)costs_us, PCS_E_ARGUMENT; }
+int pcs_costs(const pcs_solver* solver, int n, double* costs_us) {
+    return (void)solver, (void)n, (void)costs_us, PCS_E_ARGUMENT;
+}
 int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, double duration_s, double* n_cm3,
                     int64_t cell_stride, int64_t species_stride, const double* temperature_K,
                     int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,

@@ -139,7 +139,8 @@ contains
   ! In mode exact the errors that cells carry only fade; a bad one is told.
   subroutine test_budget()
     real(real64), allocatable :: n(:, :), same(:, :), temperature(:), conditions(:, :)
-    real(real64) :: error(3), costs(4)
+    real(real64) :: error(3)
+    real(real64), allocatable :: costs(:)
     integer(int8) :: status(3)
     real(real64), parameter :: dt = 1.0e11_real64
 
@@ -153,7 +154,7 @@ contains
     call chemistry%step(n, [dt, dt, dt], temperature, conditions, error_dex=error(1:2), stat=stat, errmsg=message)
     call check(stat == PCS_E_ARGUMENT .and. index(message, "error_dex") > 0, "the extent of error_dex")
     costs = chemistry%costs(stat, message)
-    call check(stat == PCS_E_OPTION .and. all(costs == 0) .and. index(message, "router") > 0, "costs")
+    call check(stat == PCS_E_OPTION .and. size(costs) == 0 .and. index(message, "router") > 0, "costs")
   end subroutine
 
   subroutine test_equilibrium()

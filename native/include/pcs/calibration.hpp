@@ -43,13 +43,23 @@ struct RouterTable {
 };
 
 // What a cell costs on this machine, one thread [us]: to read, start and write one that is integrated; a step of it; to
-// start one and give it back to the surrogate; the learned step with its gate.
+// start one and give it back to the surrogate; the learned step with its gate, of every path of the file.
 struct Costs {
-    double cell = 0, step = 0, eviction = 0, learned = 0;
+    double cell = 0, step = 0, eviction = 0;
+    std::vector<double> learned;  // 0 for a path without a router
 };
 
-// Which bins of the router go to the surrogate: those where the expected cost falls.
-std::vector<std::uint8_t> sent_bins(const RouterTable& table, int target, const Costs& costs);
+// A learned path that a cell may be sent to.
+struct Offer {
+    const RouterTable* table;
+    int target;           // the row that serves
+    double learned;       // what a cell costs there [us]
+    std::int8_t sending;  // what the router says of a cell that it sends there
+};
+
+// What the router says of the cells of every bin: that of the path that is expected to save most (the first of equals),
+// 0 where the integrator costs least. The offers' bins have the same edges.
+std::vector<std::int8_t> sent_bins(const std::vector<Offer>& offers, const Costs& costs);
 
 // surrogate.cpp
 [[noreturn]] void refuse(const ModelFile& file, const std::string& what);

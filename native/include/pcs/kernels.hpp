@@ -54,13 +54,17 @@ struct CellQueue {
     int64_t* next;  // shared counter, advanced atomically
 };
 
+// The status of a cell between router and learned step: this for the file's first path, one more for the next. No host
+// sees it.
+constexpr int8_t status_sent = 100;
+
 // Which cells the integrator gives back untouched before their first step, for the learned step to serve: by what it
 // expects of them, change (of a diagonal implicit Euler step over dt) and rate (|dx/dt| dt), in units of what a step
 // may err.
 struct RouterView {
     int32_t n_change, n_rate;     // edges
     const double *change, *rate;  // ascending
-    const uint8_t* sent;          // (n_change + 1, n_rate + 1), 1: given back
+    const int8_t* sent;           // (n_change + 1, n_rate + 1): the status of a cell that is given back, 0: it is kept
     double lowest;                // below this change no bin is sent
 };
 

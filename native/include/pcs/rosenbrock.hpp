@@ -202,7 +202,9 @@ class Integrator {
         if (!settings.router || change < settings.router->lowest) return false;
         const RouterView& r = *settings.router;
         const int row = place_among(r.change, r.n_change, change), column = place_among(r.rate, r.n_rate, rate);
-        if (!r.sent[row * (r.n_rate + 1) + column]) return false;
+        const int8_t sent = r.sent[row * (r.n_rate + 1) + column];
+        if (!sent) return false;
+        cells.status[cell[l]] = sent;
         vacate(l);
         return true;
     }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,13 @@
 
 namespace pcs {
 
-class ModelFile;
-class Surrogate;
-
 const char* status_message(int status);
 
 struct Report {
 #define PCS_REPORT(type, name, meaning) type name = 0;
 #include "pcs/report.def"
 #undef PCS_REPORT
+    std::int64_t by_path[most_paths] = {};  // cells advanced by each learned path of the file
 };
 
 enum class Mode { automatic, surrogate, exact };
@@ -32,6 +31,7 @@ Mode mode_of(const std::string& name);
 
 struct Options {
     Mode mode = Mode::automatic;
+    std::string path;                  // the one learned path that may serve; "": all of them
     bool host_integrates = false;      // cells of the exact path are left untouched, with their status, to the host
     bool tables_only = false;          // leave the straight-line kernels alone, if there are any
     double rtol = 1e-2, atol = 1e-15;  // in use: the host's, those of the target, or these
@@ -88,6 +88,9 @@ class Solver {
 
     const NetworkTables& network() const { return tables_; }
     const Options& options() const { return options_; }
+    // The names of the learned paths, cheapest first: "" alone for one without a name, none for a network alone.
+    std::vector<std::string> paths() const;
+    // Of the learned path that mode surrogate asks.
     int latent() const;           // numbers in latent space, 0 without a surrogate
     int features() const;         // inputs of the encoder, 0 without a surrogate
     bool finishes() const;        // whether real chemistry finishes the learned step
@@ -99,14 +102,15 @@ class Solver {
     // exact: as in mode exact.
     Report step(const StepRequest& request, bool exact = false) const;
 
-    // What cells cost on this machine: measured when first asked for, or the host's. Throws Error (option) for a model
-    // without a router.
+    // What cells cost on this machine: measured when first asked for, or the host's. Throws Error (option) where
+    // nothing is routed.
     Costs costs() const;
 
-    // The gate's bins as the audit has left them (none where the gate is not calibrated, or not for the target error),
-    // and counts from elsewhere (the torch engine).
-    std::vector<AuditBin> audit_table() const { return audit_.table(); }
-    AuditVerdict merge_audit(const std::vector<Audited>& cells) const { return audit_.merge(cells); }
+    // The bins of a learned path's gate as the audit has left them (none where the gate is not calibrated, or not for
+    // the target error), and counts from elsewhere (the torch engine). Throw Error (argument) for a path that the file
+    // does not have.
+    std::vector<AuditBin> audit_table(int path) const;
+    AuditVerdict merge_audit(int path, const std::vector<Audited>& cells) const;
 
     // Whether straight-line kernels are there for the network, in the library or in an object that is in use.
     bool has_code() const { return straight_line().has_code(plan_.view()); }
@@ -121,7 +125,7 @@ class Solver {
     // that is not served gets the given state. The integrator goes from time to time. Throws as step does.
     Report trajectory(const TrajectoryRequest& request) const;
 
-    bool has_surrogate() const { return surrogate_ != nullptr; }
+    bool has_surrogate() const { return !paths_.empty(); }
     std::size_t workspace_bytes() const;  // of the integrator, for each thread
 
     // The learned step alone, without box and gate, with what every verb made (kernels.hpp): for tests.
@@ -132,6 +136,7 @@ class Solver {
 
   private:
     struct Scratch;
+    struct Path;
     static Scratch& scratch();
     const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
     const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
@@ -139,14 +144,17 @@ class Solver {
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
     void inspect(const StepRequest& request, Report& report) const;
-    bool learns(Mode mode) const;
+    // The learned paths that a mode asks, cheapest first.
+    std::span<const Path* const> asked(Mode mode) const;
+    const Path& path(int index) const;
     // What follows from options that the host has set; and then takes them into use.
     void adopt(Options options);
-    // Lets the integrator serve the cells that the surrogate would not make cheaper; the others still wait.
+    // Lets the integrator serve the cells that no learned path would make cheaper; the others wait for theirs.
     void route(const CellArrays& cells, Scratch& scratch, Report& report) const;
-    void advance(const CellArrays& cells, Scratch& scratch, Report& report) const;
-    // The cells that await an audit: remembered before they are solved exactly, compared after.
-    void remember_audited(const CellArrays& cells, Scratch& scratch) const;
+    // The first `size` cells of the scratch's list, by one learned path.
+    void advance(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& scratch, Report& report) const;
+    // The cells of that list that await an audit: remembered before they are solved exactly, compared after.
+    void remember_audited(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& scratch) const;
     void compare_audited(const CellArrays& cells, Scratch& scratch, Report& report) const;
     void contract_errors(const CellArrays& cells) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
@@ -154,26 +162,30 @@ class Solver {
     // The listed cells, shared by a team.
     void integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,
                         Scratch& scratch, Report& report) const;
-    const std::vector<std::uint8_t>& sent() const;
+    const std::vector<std::int8_t>& sent() const;
     Costs measure_costs() const;
+    void measure_integrator(Costs& costs) const;
+    double measure_learned(const Path& path) const;  // [us]
     SurrogateSettings learned_settings(bool use_gate) const { return {use_gate, options_.tables_only, &integrating()}; }
-    // The two paths of a trajectory, for the pairs whose status asks for them.
-    void follow(const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode, Report& report) const;
+    // A trajectory by a learned path, and by the integrator, for the pairs whose status asks for them.
+    void follow(const Path& path, const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode,
+                Report& report) const;
     void integrate_through(const CellArrays& cells, const TrajectoryArrays& trajectory, Report& report) const;
-    // The surrogate's work on `size` cells, shared by a team: call(thread's statistics, thread's workspace).
+    // A learned path's work, shared by a team: call(thread's statistics, thread's workspace).
     template <class Call>
-    void share(int threads, std::size_t bytes, const Call& call, Scratch& scratch, Report& report) const;
+    void share(const Path& path, int threads, std::size_t bytes, const Call& call, Scratch& scratch,
+               Report& report) const;
 
     NetworkTables tables_;
     Plan plan_;
-    std::unique_ptr<Surrogate> surrogate_;  // null: a network alone
+    std::vector<std::unique_ptr<Path>> paths_;   // none: a network alone
+    std::vector<const Path*> chosen_, trusted_;  // that the host lets serve, and those of them that mode auto asks
+    bool routed_ = false;                        // whether the router tells them apart
     Options options_;
-    int target_ = -1;  // the row of the gate's calibration that serves; -1: none
-    mutable Audit audit_;
-    // Which bins of the router go to the surrogate; made when first needed.
+    // Where the router sends the cells of its bins; made when first needed.
     mutable std::mutex routing_lock_;
     mutable std::optional<Costs> costs_;
-    mutable std::vector<std::uint8_t> sent_;
+    mutable std::vector<std::int8_t> sent_;
     const Kernels* object_ = nullptr;  // of the user's; null: those of the library
     int electron_ = -1;
 };

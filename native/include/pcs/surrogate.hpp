@@ -14,8 +14,6 @@ namespace pcs {
 
 class Surrogate {
   public:
-    static bool in(const ModelFile& file) { return file.has("surrogate/kind") || file.has("surrogate/encode_w0"); }
-
     // Throws Error (file) where an array is missing or does not fit the others.
     Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
     Surrogate(const Surrogate&) = delete;
