@@ -28,7 +28,7 @@ FINISHES = {"one": (0.3, 1), "two": (0.5, 2)}
 
 def finished_model(fraction: float, steps: int) -> ModelFile:
     """The shipped model with a finish; its head reads the report of it with small random weights."""
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     first = model.arrays["surrogate/head_w0"]
     seen = np.random.default_rng(1).normal(0.0, 0.02, (len(first), len(model.text_list("network/species")) + 1))
     model.arrays["surrogate/head_w0"] = np.hstack([first, seen.astype(np.float32)])
@@ -150,7 +150,7 @@ def test_it_brings_the_map_closer_to_the_truth(model: ModelFile, cells: tuple[An
     truth, _ = NativeRosenbrock(osu, rtol=1e-6).advance(n, dt, temperature, {"zeta": zeta[:, 0]})
     counted = truth > 1e-10 * (n @ osu.tables().scale_weights)[:, None]
     median = []
-    for path in ("osu_09_2008", model.path):
+    for path in ("osu_09_2008-multiclock", model.path):
         made, report = Solver.load(path, mode="surrogate").step(n, dt, temperature, zeta=zeta[:, 0])
         assert (report.status == Status.SURROGATE).mean() > 0.99
         median.append(np.median(np.where(counted, in_dex(made, truth), 0.0).max(1)))

@@ -39,7 +39,7 @@ class Inline(Executor):
 
 def untrained(cells: Cells, finish_fraction: float = 0.6, widths: tuple[int, ...] = (37, 20)) -> ModelFile:
     """A jump with random nets that say something, on features of the cells' size; box and threshold as shipped."""
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     network = model.network()
     recipe = JumpRecipe(
         experts=EXPERTS, widths=widths, shares=SHARES, head=(12,), finish_fraction=finish_fraction, finish_steps=2

@@ -196,7 +196,7 @@ def test_folder_that_cannot_be_made(own: Network, tmp_path: Path, monkeypatch: p
 
 def test_learned_step_on_code_and_on_tables(cells: Workload, osu: Network) -> None:
     code, tables = (
-        Solver.load("osu_09_2008", mode="surrogate", kernels=kernels).step(
+        Solver.load("osu_09_2008-multiclock", mode="surrogate", kernels=kernels).step(
             cells.n, cells.dt, cells.temperature, zeta=cells.zeta
         )
         for kernels in ("auto", "tables")

@@ -266,7 +266,7 @@ def test_models_that_are_refused(osu: Network, parent: Path, log: Path, tiny_dat
     ModelFile.from_network(osu).write(path)
     refused(path, log, tiny_data, tmp_path, error, "no surrogate")
     refused("seed-linear", log, tiny_data, tmp_path, error, "latent map")
-    refused("osu_09_2008", log, tiny_data, tmp_path, error, "tolerance.*train it anew")
+    refused("osu_09_2008-multiclock", log, tiny_data, tmp_path, error, "tolerance.*train it anew")
     altered({}, {})
     refused(path, log, tiny_data, tmp_path, error, "no recipe")
     altered({"paths": np.frombuffer(b"fast\naccurate", dtype=np.uint8)})

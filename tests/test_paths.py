@@ -47,7 +47,7 @@ def shift(arrays: dict[str, Any], by: float) -> None:
 
 def one_path(network: Network, name: str) -> ModelFile:
     """The shipped map; as "accurate" a little different, with its own gate of two bins and its own box."""
-    shipped = ModelFile.read("osu_09_2008")
+    shipped = ModelFile.read("osu_09_2008-multiclock")
     model = shipped.of_path(shipped.paths[0])
     arrays = model.arrays
     for key in [key for key in arrays if key.startswith(("router/", "gate/bin_"))]:

@@ -109,7 +109,7 @@ def text(held_out: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of the shipped model on those pairs."""
     path = tmp_path_factory.mktemp("report") / "card.html"
     options = ["--data", held_out, "--quick", "--runs", 4, "--steps", 3, "--seed", 5]
-    assert report("osu_09_2008", "-o", path, *options).strip().endswith(str(path))
+    assert report("osu_09_2008-multiclock", "-o", path, *options).strip().endswith(str(path))
     return path.read_text(encoding="utf-8")
 
 
@@ -126,7 +126,7 @@ def test_the_page_is_whole_and_needs_nothing_else(text: str) -> None:
 
 def test_accepted_cells_are_those_that_mode_auto_serves(text: str, pairs: Pairs) -> None:
     (path,) = numbers(text)["paths"]
-    solver = Solver.load("osu_09_2008", audit=0.0, exact_every=0)
+    solver = Solver.load("osu_09_2008-multiclock", audit=0.0, exact_every=0)
     n, step = solver.step(
         pairs.start * pairs.density[:, None], pairs.dt, pairs.temperature, zeta=pairs.conditions[:, 0]
     )
@@ -154,7 +154,7 @@ def test_accepted_cells_are_those_that_mode_auto_serves(text: str, pairs: Pairs)
 
 def test_errors_are_those_of_the_surrogate_alone(text: str, pairs: Pairs) -> None:
     (path,) = numbers(text)["paths"]
-    n, step = Solver.load("osu_09_2008", mode="surrogate").step(
+    n, step = Solver.load("osu_09_2008-multiclock", mode="surrogate").step(
         pairs.start * pairs.density[:, None], pairs.dt, pairs.temperature, zeta=pairs.conditions[:, 0]
     )
     cells = populations_of(pairs)["hydro-like"]
@@ -230,15 +230,16 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path, osu: Network, recipe
     ModelFile.from_network(osu).write(tmp_path / "network.pcs")
     assert "holds a network alone" in refusal(tmp_path / "network.pcs")
     assert "latent map" in refusal("seed-linear")
-    assert "no such data set" in refusal("osu_09_2008", "--data", tmp_path / "nothing.h5")
+    assert "no such data set" in refusal("osu_09_2008-multiclock", "--data", tmp_path / "nothing.h5")
     (tmp_path / "text.h5").write_text("no data", encoding="utf-8")
-    assert "is not a data set" in refusal("osu_09_2008", "--data", tmp_path / "text.h5")
-    assert 'no pairs of the split "shifted"' in refusal("osu_09_2008", "--data", held_out, "--shifted", held_out)
-    assert "no such folder" in refusal("osu_09_2008", "-o", tmp_path / "nowhere" / "card.html")
+    assert "is not a data set" in refusal("osu_09_2008-multiclock", "--data", tmp_path / "text.h5")
+    shifted = refusal("osu_09_2008-multiclock", "--data", held_out, "--shifted", held_out)
+    assert 'no pairs of the split "shifted"' in shifted
+    assert "no such folder" in refusal("osu_09_2008-multiclock", "-o", tmp_path / "nowhere" / "card.html")
     assert not list(tmp_path.glob("*.html"))
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "pychemsurrogate.evaluation.card.page")
-    assert "pip install 'pychemsurrogate[report]'" in refusal("osu_09_2008")
+    assert "pip install 'pychemsurrogate[report]'" in refusal("osu_09_2008-multiclock")

@@ -41,7 +41,7 @@ def truth(cells: Workload) -> NDArray[np.float64]:
 
 def routed_model(network: Network) -> ModelFile:
     """The shipped model with a router of two bins, of which the upper one is worth sending at COSTS, and a budget."""
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     sample = workload(network, 64, seed=3)
     model.arrays |= {
         "router/change_edges": np.array([EDGE]),
@@ -142,7 +142,7 @@ def test_costs_are_measured(cells: Workload, routed: Path) -> None:
     )
     np.testing.assert_array_equal(first, second)
     with pytest.raises(ValueError, match="no router"):
-        _ = Solver.load("osu_09_2008").costs
+        _ = Solver.load("osu_09_2008-multiclock").costs
     with pytest.raises(ValueError, match="4 numbers"):
         Solver.load(routed, costs=(1.0, 2.0))
 
@@ -168,13 +168,13 @@ def test_a_router_that_does_not_fit_is_refused(osu: Network, tmp_path: Path) -> 
 
 
 def test_a_target_below_all_calibrated_ones_is_served_exactly(cells: Workload) -> None:
-    n, report = step(Solver.load("osu_09_2008", target_error_dex=0.05), cells)
+    n, report = step(Solver.load("osu_09_2008-multiclock", target_error_dex=0.05), cells)
     assert (report.status == Status.EXACT_REQUESTED).all()
     np.testing.assert_array_equal(n, step(Solver.load("osu_09_2008", mode="exact", target_error_dex=0.05), cells)[0])
 
 
 def test_the_largest_target_that_is_no_larger_serves(osu: Network, cells: Workload, tmp_path: Path) -> None:
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     model.arrays["gate/targets"] = np.array([0.05, 0.1, 0.3])
     model.arrays["gate/thresholds"] = np.array([[-1.6], [-1.286645770072937], [-0.8]])
     model.write(tmp_path / "three.pcs")
@@ -183,11 +183,11 @@ def test_the_largest_target_that_is_no_larger_serves(osu: Network, cells: Worklo
         for target in (0.05, 0.09, 0.1, 0.3, 1.0)
     }
     assert shares[0.05] == shares[0.09] < shares[0.1] < shares[0.3] == shares[1.0]
-    assert shares[0.1] == step(Solver.load("osu_09_2008"), cells)[1].surrogate
+    assert shares[0.1] == step(Solver.load("osu_09_2008-multiclock"), cells)[1].surrogate
 
 
 def test_bins_have_their_own_thresholds(cells: Workload, tmp_path: Path) -> None:
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     model.arrays["gate/bin_names"] = text("T\ntheta")
     model.arrays["gate/bin_edges0"] = np.array([30.0, 100.0])
     model.arrays["gate/bin_edges1"] = np.array([1e15])
@@ -195,9 +195,9 @@ def test_bins_have_their_own_thresholds(cells: Workload, tmp_path: Path) -> None
     thresholds[[2, 5]] = -np.inf
     model.arrays["gate/thresholds"] = thresholds[None]
     model.write(tmp_path / "bins.pcs")
-    _, whole = step(Solver.load("osu_09_2008"), cells)
+    _, whole = step(Solver.load("osu_09_2008-multiclock"), cells)
     _, report = step(Solver.load(tmp_path / "bins.pcs"), cells)
-    theta = cells.n @ Solver.load("osu_09_2008").network.tables().scale_weights * cells.dt
+    theta = cells.n @ Solver.load("osu_09_2008-multiclock").network.tables().scale_weights * cells.dt
     closed = ((cells.temperature >= 30) & (cells.temperature < 100) & (theta < 1e15)) | (
         (cells.temperature >= 100) & (theta >= 1e15)
     )
@@ -270,7 +270,7 @@ def test_a_cell_that_nothing_happens_to_is_left_alone(osu: Network, cells: Workl
 
 
 def test_bad_error_arrays(cells: Workload) -> None:
-    solver = Solver.load("osu_09_2008")
+    solver = Solver.load("osu_09_2008-multiclock")
     error = np.zeros(COUNT)
     error[3], error[5] = np.nan, -1.0
     n, report = step(solver, cells, error_dex=error)
@@ -286,9 +286,9 @@ def test_bad_error_arrays(cells: Workload) -> None:
 def test_exact_every(cells: Workload, engine: str) -> None:
     if engine == "torch":
         pytest.importorskip("torch")
-    _, never = step(Solver.load("osu_09_2008", exact_every=0, audit=0.0), cells)
+    _, never = step(Solver.load("osu_09_2008-multiclock", exact_every=0, audit=0.0), cells)
     assert not (never.status == Status.EXACT_REFRESH).any()
-    solver = Solver.load("osu_09_2008", engine=engine, exact_every=5, audit=0.0)
+    solver = Solver.load("osu_09_2008-multiclock", engine=engine, exact_every=5, audit=0.0)
     _, report = step(solver, cells)
     taken = report.status == Status.EXACT_REFRESH
     reached = never.status != Status.EXACT_BOX
@@ -300,7 +300,7 @@ def test_exact_every(cells: Workload, engine: str) -> None:
     assert ((step(solver, other)[1].status == Status.EXACT_REFRESH) != taken).any()
     assert not (step(solver, cells, error_dex=np.zeros(COUNT))[1].status == Status.EXACT_REFRESH).any()
     if engine == "torch":
-        _, native = step(Solver.load("osu_09_2008", exact_every=5, audit=0.0), cells)
+        _, native = step(Solver.load("osu_09_2008-multiclock", exact_every=5, audit=0.0), cells)
         np.testing.assert_array_equal(native.status == Status.EXACT_REFRESH, taken)
 
 
@@ -311,8 +311,8 @@ def test_exact_every(cells: Workload, engine: str) -> None:
 def test_audited_cells_get_the_exact_answer(cells: Workload, truth: NDArray[np.float64], engine: str) -> None:
     if engine == "torch":
         pytest.importorskip("torch")
-    _, trusted = step(Solver.load("osu_09_2008", audit=0.0), cells)
-    solver = Solver.load("osu_09_2008", engine=engine, audit=1.0)
+    _, trusted = step(Solver.load("osu_09_2008-multiclock", audit=0.0), cells)
+    solver = Solver.load("osu_09_2008-multiclock", engine=engine, audit=1.0)
     n, report = step(solver, cells)
     assert report.surrogate == 0
     audited = report.status == Status.EXACT_AUDIT
@@ -328,7 +328,7 @@ def test_audited_cells_get_the_exact_answer(cells: Workload, truth: NDArray[np.f
 def test_a_bad_model_is_caught_and_shut_off(osu: Network, cells: Workload, tmp_path: Path, engine: str) -> None:
     if engine == "torch":
         pytest.importorskip("torch")
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read("osu_09_2008-multiclock")
     rng = np.random.default_rng(2)
     for name in [name for name in model.arrays if name.startswith("surrogate/decode_b")]:
         model.arrays[name] = model.arrays[name] + rng.normal(0.0, 0.1, model.arrays[name].shape).astype(np.float32)
@@ -354,7 +354,7 @@ def test_a_bad_model_is_caught_and_shut_off(osu: Network, cells: Workload, tmp_p
 
 
 def test_a_good_model_is_left_open(cells: Workload) -> None:
-    solver = Solver.load("osu_09_2008", audit=0.3)
+    solver = Solver.load("osu_09_2008-multiclock", audit=0.3)
     for call in range(10):
         step(solver, replace(cells, temperature=cells.temperature * (1 + 1e-9 * call)))
     assert solver.audit()[0].audited > 200
@@ -365,7 +365,7 @@ def test_the_audit_seldom_raises_a_false_alarm() -> None:
     """1000 audits of 3000 cells at a violation rate of alpha, looked at after every 10: at most 5 % may alarm."""
     rng = np.random.default_rng(3)
     alarms = 0
-    path = str(ModelFile.read("osu_09_2008").path)
+    path = str(ModelFile.read("osu_09_2008-multiclock").path)
     for _ in range(300):
         solver = _native.Solver.open(path)
         alpha = 0.01
@@ -378,7 +378,7 @@ def test_the_audit_seldom_raises_a_false_alarm() -> None:
 @pytest.mark.parametrize(("rate", "within"), [(0.5, 40), (0.1, 400), (0.03, 6000)])
 def test_the_audit_finds_a_bad_bin(rate: float, within: int) -> None:
     rng = np.random.default_rng(5)
-    solver = _native.Solver.open(str(ModelFile.read("osu_09_2008").path))
+    solver = _native.Solver.open(str(ModelFile.read("osu_09_2008-multiclock").path))
     tightened = [sum(solver.merge_audit([0] * 5, (rng.random(5) < rate).tolist())) for _ in range(within // 5)]
     assert sum(tightened) >= 1
 
@@ -403,7 +403,7 @@ def test_engines_choose_the_same_cells(cells: Workload, budgeted: Path) -> None:
 
 def test_the_log_keeps_refused_and_audited_states(osu: Network, cells: Workload, tmp_path: Path) -> None:
     path = tmp_path / "states.h5"
-    solver = Solver.load("osu_09_2008", audit=0.3, log=path)
+    solver = Solver.load("osu_09_2008-multiclock", audit=0.3, log=path)
     given = cells.n.copy()
     _, report = step(solver, cells)
     _, again = step(solver, cells, out=given)  # in place: what is kept is the state before the step
@@ -423,10 +423,10 @@ def test_the_log_keeps_refused_and_audited_states(osu: Network, cells: Workload,
 def test_the_log_is_bounded_and_of_one_network(osu: Network, cells: Workload, tmp_path: Path) -> None:
     path = tmp_path / "states.h5"
     many = cells[np.resize(np.arange(COUNT), 5000)]
-    _, report = step(Solver.load("osu_09_2008", log=path), replace(many, temperature=np.full(5000, 900.0)))
+    _, report = step(Solver.load("osu_09_2008-multiclock", log=path), replace(many, temperature=np.full(5000, 900.0)))
     assert report.refused_box == 5000
     with h5py.File(path, "r+") as file:
         assert len(file["dt"]) == MOST_A_CALL
         file.attrs["network_hash"] = "other"
     with pytest.raises(LogError, match="name another file"):
-        Solver.load("osu_09_2008", log=path)
+        Solver.load("osu_09_2008-multiclock", log=path)

@@ -199,7 +199,7 @@ def test_multi_clock_trajectory_is_many_steps_from_one_state(cells: Cells) -> No
     n, zeta = cells.n, np.clip(cells.zeta, 1e-17, 1e-15)
     times = 10.0 ** np.linspace(8, 12, 5)
     for mode in ("auto", "surrogate"):
-        solver = Solver.load("osu_09_2008", mode=mode)
+        solver = Solver.load("osu_09_2008-multiclock", mode=mode)
         together, report = solver.trajectory(n, times, 40.0, zeta=zeta)
         for k, time in enumerate(times):
             alone, one = solver.step(n, time, 40.0, zeta=zeta)

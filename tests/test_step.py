@@ -16,7 +16,7 @@ COUNT = 300  # several tiles of any instruction set, the last one partial
 
 
 def shipped():
-    return ModelFile.read("osu_09_2008")
+    return ModelFile.read("osu_09_2008-multiclock")
 
 
 def scrambled():
@@ -76,8 +76,8 @@ def test_native_and_torch_agree_after_every_verb(model, cells):
 def test_engines_give_the_same_step(cells, mode):
     pytest.importorskip("torch")
     n, dt, temperature, zeta = cells
-    native, report = Solver.load("osu_09_2008", mode=mode).step(n, dt, temperature, zeta=zeta[:, 0])
-    torch_n, torch_report = Solver.load("osu_09_2008", mode=mode, engine="torch").step(
+    native, report = Solver.load("osu_09_2008-multiclock", mode=mode).step(n, dt, temperature, zeta=zeta[:, 0])
+    torch_n, torch_report = Solver.load("osu_09_2008-multiclock", mode=mode, engine="torch").step(
         n, dt, temperature, zeta=zeta[:, 0]
     )
     same = report.status == torch_report.status
@@ -91,7 +91,7 @@ def test_engines_give_the_same_step(cells, mode):
 
 def test_auto_mode_serves_every_cell_and_says_how(cells, osu):
     n, dt, temperature, zeta = cells
-    result, report = Solver.load("osu_09_2008").step(n, dt, temperature, zeta=zeta[:, 0])
+    result, report = Solver.load("osu_09_2008-multiclock").step(n, dt, temperature, zeta=zeta[:, 0])
     status = report.status
     taken = {Status.EXACT_REFRESH, Status.EXACT_AUDIT, Status.EXACT_SECOND_TRY}
     assert set(np.unique(status)) <= {Status.SURROGATE, Status.EXACT_BOX, Status.EXACT_ERROR} | taken
@@ -113,7 +113,7 @@ def test_auto_mode_serves_every_cell_and_says_how(cells, osu):
 
 def test_surrogate_mode_conserves(cells, osu):
     n, dt, temperature, zeta = cells
-    result, report = Solver.load("osu_09_2008", mode="surrogate").step(n, dt, temperature, zeta=zeta[:, 0])
+    result, report = Solver.load("osu_09_2008-multiclock", mode="surrogate").step(n, dt, temperature, zeta=zeta[:, 0])
     served = report.status == Status.SURROGATE
     assert served.mean() > 0.99
     assert conservation_defect(result, n, osu.tables().composition).max() <= 1e-12
@@ -122,7 +122,7 @@ def test_surrogate_mode_conserves(cells, osu):
 
 def test_identity_as_dt_vanishes(cells):
     n, _, temperature, zeta = cells
-    solver = Solver.load("osu_09_2008", mode="surrogate")
+    solver = Solver.load("osu_09_2008-multiclock", mode="surrogate")
     still, report = solver.step(n, 0.0, temperature, zeta=zeta[:, 0])
     assert np.array_equal(still, n)
     assert (report.status == Status.UNCHANGED).all()
@@ -136,7 +136,7 @@ def test_identity_as_dt_vanishes(cells):
 
 def test_a_cell_depends_on_itself_alone(cells):
     n, dt, temperature, zeta = cells
-    solver = Solver.load("osu_09_2008", threads=1)
+    solver = Solver.load("osu_09_2008-multiclock", threads=1)
     together, report = solver.step(n, dt, temperature, zeta=zeta[:, 0])
     order = np.random.default_rng(0).permutation(COUNT)
     permuted, permuted_report = solver.step(n[order], dt[order], temperature[order], zeta=zeta[order, 0])
@@ -147,7 +147,7 @@ def test_a_cell_depends_on_itself_alone(cells):
             part, _ = solver.step(n[a:b], dt[a:b], temperature[a:b], zeta=zeta[a:b, 0])
             assert np.array_equal(part, together[a:b])
     for threads in (2, 3, 8):
-        result, _ = Solver.load("osu_09_2008", threads=threads).step(n, dt, temperature, zeta=zeta[:, 0])
+        result, _ = Solver.load("osu_09_2008-multiclock", threads=threads).step(n, dt, temperature, zeta=zeta[:, 0])
         assert np.array_equal(result, together)
 
 
@@ -158,7 +158,7 @@ def test_outside_the_box_is_refused(cells):
     zeta[2] = 1e-12
     n[3] *= 1e5
     n[4, 0] *= 300.0
-    _, report = Solver.load("osu_09_2008").step(n, dt, temperature, zeta=zeta[:, 0])
+    _, report = Solver.load("osu_09_2008-multiclock").step(n, dt, temperature, zeta=zeta[:, 0])
     assert (report.status[:5] == Status.EXACT_BOX).all()
     assert report.refused_box >= 5
 
@@ -178,4 +178,4 @@ def test_a_model_that_does_not_fit_is_refused(tmp_path):
 
 
 def test_shipped_model_is_found_by_name():
-    assert shipped_model_path("osu_09_2008").stat().st_size < 3e6
+    assert shipped_model_path("osu_09_2008-multiclock").stat().st_size < 3e6

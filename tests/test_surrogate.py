@@ -30,7 +30,7 @@ COMPOSITION = NETWORK.tables().composition
 
 @pytest.fixture(scope="module")
 def shipped() -> ModelFile:
-    return ModelFile.read("osu_09_2008")
+    return ModelFile.read("osu_09_2008-multiclock")
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 
 from pychemsurrogate.network import NetworkTables
 
-# Iterations, relative defects that end it and that are accepted, the longest step in ln x, and the share of a row's
-# diagonal below which it depends on the others. native/include/pcs/conserve.hpp ends after a short step instead.
+# Iterations, relative defects that end it and that are accepted, the longest step in ln x, the share of a row's
+# diagonal below which it depends on the others, and the share of all charges that is round-off, no net charge.
+# native/include/pcs/conserve.hpp ends after a short step instead.
 _NEWTON_STEPS = 20
 _CONVERGED = 1e-13
 _CONSERVED = 1e-12
 _LONGEST_STEP = 2.0
 _DEPENDENT = 1e-12
+_NEUTRAL = 5e-13
 
 
 class Conserving(nn.Module):
@@ -29,18 +31,22 @@ class Conserving(nn.Module):
     def conserve(self, guess: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """guess * exp(A^T lambda) with the elements and the charge of `like`, and lambda (B, E + 1); f64.
 
-        Newton's method on A x = A like; quantities that are absent or follow from the others are left out.
+        Newton's method on A x = A like; quantities that are absent or follow from the others are left out. Where `like`
+        is neutral but for round-off, the result is neutral.
         `is_conserved` tells which cells came through.
         """
         target = like @ self.composition.T
+        charges = like @ self.composition[-1].abs()
+        target[:, -1] = torch.where(target[:, -1].abs() <= _NEUTRAL * charges, 0.0, target[:, -1])
         multiplier = torch.zeros_like(target)
         moved = guess
         for _ in range(_NEWTON_STEPS):
-            open_cells = self.defect(moved, like) > _CONVERGED
+            missing = target - moved @ self.composition.T
+            open_cells = (missing.abs() / self._size(moved, like)).amax(dim=1) > _CONVERGED
             if not bool(open_cells.any()):
                 break
             gram = torch.einsum("es,bs,fs->bef", self.composition, moved, self.composition)
-            step = _solve(gram, target - moved @ self.composition.T)
+            step = _solve(gram, missing)
             longest = (step @ self.composition).abs().amax(dim=1)
             # A cell that has converged stays as it is, whatever its neighbours need.
             damping = (_LONGEST_STEP / longest.clamp(min=_LONGEST_STEP)) * open_cells
@@ -51,8 +57,11 @@ class Conserving(nn.Module):
 
     def defect(self, x: Tensor, like: Tensor) -> Tensor:
         """max over elements and charge of |sum a (x - like)| / sum |a| max(x, like), per cell (B)."""
-        size = torch.maximum(x, like) @ self.composition.abs().T
-        return (((x - like) @ self.composition.T).abs() / size.clamp(min=1e-300)).amax(dim=1)
+        return (((x - like) @ self.composition.T).abs() / self._size(x, like)).amax(dim=1)
+
+    def _size(self, x: Tensor, like: Tensor) -> Tensor:
+        """sum |a| max(x, like) (B, E + 1), above 0."""
+        return (torch.maximum(x, like) @ self.composition.abs().T).clamp(min=1e-300)
 
     def is_conserved(self, x: Tensor, like: Tensor) -> Tensor:
         """Which cells (B) hold the elements and charge of `like` to round-off; the others must not be accepted."""

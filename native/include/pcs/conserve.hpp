@@ -67,6 +67,13 @@ inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* fact
     constexpr double longest_step = 2.0;
     Vec target[max_conserved], residual[max_conserved], gram[max_conserved * max_conserved];
     for (int q = 0; q < Q; ++q) target[q] = held_sum(plan, q, x0), lambda[q] = Vec{};
+    // Gas that is neutral but for round-off becomes neutral: else the round-off of many ions would add up over calls,
+    // and be a net charge once they have recombined.
+    constexpr double neutral = 5e-13;
+    Vec charges = {};
+    for (int e = plan.held_begin[Q - 1]; e < plan.held_begin[Q]; ++e)
+        charges += __builtin_fabs(plan.held_count[e]) * x0[plan.held[e]];
+    target[Q - 1] = abs(target[Q - 1]) <= neutral * charges ? Vec{} : target[Q - 1];
     Defect defect{};
     Int moving = ~Int{};
     for (int step = 0;; ++step) {
