@@ -143,7 +143,7 @@ def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
 @click.option(
     "--map",
     "kind",
-    type=click.Choice(["fast", "accurate", "multiclock"]),
+    type=click.Choice(["fast", "accurate", "large", "multiclock"]),
     default=None,
     help="Which map to train (default: fast).",
 )

@@ -13,6 +13,7 @@ from pychemsurrogate.evaluation.card.data import CardRecipe, HeldOut
 from pychemsurrogate.evaluation.card.measured import Card, Row
 from pychemsurrogate.evaluation.card.path import X_ZERO, FloatArray, error_row
 from pychemsurrogate.integrators import NativeRosenbrock
+from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.solver import Report, Solver
 from pychemsurrogate.status import Status
 from pychemsurrogate.training.populations import cell_error, populations_of
@@ -89,14 +90,15 @@ def _front(card: Card, name: str, cells: _Cells, path: Path, targets: list[float
     for rtol, solver in exact.items():
         us, x, _ = cells.step(solver, repeats)
         add("exact", f"rtol {rtol:g}", us, cells.error(x), rtol=rtol)
-    us, x, _ = cells.step(Solver.load(path, mode="surrogate", threads=1), repeats)
-    add("learned step", "no gate", us, cells.error(x))
+    for learned_path in ModelFile.read(path).paths:
+        us, x, _ = cells.step(Solver.load(path, mode="surrogate", path=learned_path, threads=1), repeats)
+        add("learned step", f"{learned_path} no gate".strip(), us, cells.error(x))
     for target in targets:
         solver = Solver.load(path, target_error_dex=target, threads=1)
         us, x, report = cells.step(solver, repeats)
         served = report.status == Status.SURROGATE
         row = add("auto", f"target {target:g} dex", us, cells.error(x), target=target, share=float(served.mean()))
-        if "router/steps" in solver.model.arrays:
+        if any(array.endswith("router/steps") for array in solver.model.arrays):
             row["costs"] = solver.costs
         # What the cells that the surrogate served would cost otherwise: all that it can save.
         row["accepted_p99"] = error_row(cells.error(x[served], served))["p99"]

@@ -83,7 +83,7 @@ class LearnedPath:
         told["arithmetic of the nets"] = f"{sum(net.flops for net in nets.values()) / 1e3:.1f} kFLOP a cell"
         if "surrogate/finish_fraction" in self.arrays:
             told["finish"] = (
-                f"{int(self.arrays['surrogate/finish_steps'])} Rodas4 steps of the real chemistry over the last "
+                f"{int(self.arrays['surrogate/finish_steps'])} Rodas3 steps of the real chemistry over the last "
                 f"{float(self.arrays['surrogate/finish_fraction']):g} of the time"
             )
         calibration = self.gate.calibration
@@ -99,26 +99,28 @@ class LearnedPath:
 
 
 def learned_paths(model: ModelFile) -> list[LearnedPath]:
-    """The learned paths of a model file. Raises CardError for one that has none, or none that serves any state.
-
-    Whoever gives a file several sets of arrays names them here; everything else takes one path as one set.
-    """
+    """The learned paths of a model file. Raises CardError for none, or one that is latent."""
     if not model.has_surrogate:
         raise CardError(
             f"{model.label}: holds a network alone, no surrogate to report on; "
             "docs/integrator.md has the exact integrator's errors"
         )
-    try:
-        native = _native.Solver.open(str(model.path))
-    except ValueError as error:  # a whole file whose arrays do not fit together
-        raise CardError(str(error)) from None
-    path = LearnedPath("", model.arrays, model.network(), native)
-    if path.kind == "latent":
-        raise CardError(
-            f"{model.label}: holds a latent map, which serves the first moment of a run alone and has no error head, "
-            "so held-out steps, gate and rollouts say nothing about it; `pychemsurrogate reproduce` measures such maps"
-        )
-    return [path]
+    paths = []
+    for name in model.paths:
+        try:
+            native = _native.Solver.open(str(model.path))
+            native.set_option("path", name)
+        except ValueError as error:  # a whole file whose arrays do not fit together
+            raise CardError(str(error)) from None
+        path = LearnedPath(name, model.of_path(name).arrays, model.network(), native)
+        if path.kind == "latent":
+            raise CardError(
+                f"{model.label}: holds a latent map, which serves the first moment of a run alone and has no error "
+                "head, so held-out steps, gate and rollouts say nothing about it; `pychemsurrogate reproduce` measures "
+                "such maps"
+            )
+        paths.append(path)
+    return paths
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -52,11 +53,13 @@ def make_card(
         def stage(text: str) -> None:
             bar.set_description_str(text)
 
-        sets = gather(model, paths[0].gate.box, recipe, Path(folder), data, shifted, outside, stage)
+        sets = gather(
+            model.of_path(paths[0].name), paths[0].gate.box, recipe, Path(folder), data, shifted, outside, stage
+        )
         card = Card(
             model=file.stem,
             provenance=_provenance(model, recipe),
-            training=model.meta.get("provenance", {}),
+            training={path.name or file.stem: _training(model, path.name) for path in paths},
             data=sets.told,
             paths=[path.card() for path in paths],
         )
@@ -74,7 +77,7 @@ def _provenance(model: ModelFile, recipe: CardRecipe) -> dict[str, str]:
     assert model.path is not None
     content = model.path.read_bytes()
     network, now = model.network(), made_now("scipy", "h5py", "matplotlib", "jinja2")
-    training = model.meta.get("provenance", {})
+    trained = [_training(model, name) for name in model.paths]
     return {
         "file": f"{model.path.name}, {len(content):,} bytes",
         "file's SHA-256": hashlib.sha256(content).hexdigest(),
@@ -82,11 +85,17 @@ def _provenance(model: ModelFile, recipe: CardRecipe) -> dict[str, str]:
         "network": f"{network.name}: {network.n_species} species, {len(network.reactions)} reactions; conditions T, "
         + ", ".join(network.conditions),
         "network's SHA-256": network.hash,
-        "trained": training.get("date", "not told"),
-        "training command": training.get("command", "not told"),
+        "trained": "; ".join(training.get("date", "not told") for training in trained),
+        "training command": "; ".join(training.get("command", "not told") for training in trained),
         "report command": now["command"],
         "report date": now["date"],
         "report seed": str(recipe.seed),
         "versions": ", ".join(f"{name} {version}" for name, version in now["versions"].items()),
         "machine": f"{processor_line()}; kernels for {_native.isa()}",
     }
+
+
+def _training(model: ModelFile, path: str) -> dict[str, Any]:
+    """A path's own record of how it was made."""
+    found: dict[str, Any] = model.of_path(path).meta.get("provenance", {})
+    return found
