@@ -60,9 +60,9 @@ class Population:
 def calibrate(populations: Sequence[Population], bins: int, target: float, alpha: float) -> FloatArray:
     """The largest thresholds (bins) at which P(error > `target` | accepted) <= alpha, with CONFIDENCE.
 
-    It holds in every bin over all populations, and wherever enough independent cells are accepted to tell (3 / alpha)
-    also in every bin of a population, and for the population over all bins: one population (such as mixtures) cannot
-    hide behind another. Of fewer cells, the counted share itself must not exceed alpha. -inf, which accepts nothing,
+    It holds in every bin over all populations, and, wherever enough independent cells are accepted to tell (3 / alpha),
+    for every population over all bins: one population (such as mixtures) cannot hide behind another. In a bin of a
+    population, and where cells are fewer, the counted share itself must not exceed alpha. -inf, which accepts nothing,
     where the cells allow no threshold or are too few.
     """
     everything = Population(*(np.concatenate(columns) for columns in zip(*map(_columns, populations), strict=True)))
@@ -160,22 +160,23 @@ def _holds(population: Population, thresholds: FloatArray, rho: float, target: f
 
 
 def _threshold(cells: Population, rho: float, target: float, alpha: float, part: bool = False) -> float:
-    """Of one group of cells; as a part of another group, it may have too few for the bound."""
+    """Of one group of cells; of a part of another group the counted share is bounded alone, for it may be too small."""
     if not len(cells.run):
         return np.inf if part else -np.inf
     order = np.argsort(cells.predicted, kind="stable")
     ranked = cells.predicted[order]
     violations = np.cumsum(cells.error[order] > target)
     accepted = np.arange(1, len(order) + 1)
-    effect = 1.0 + (np.cumsum(2.0 * _earlier_of_run(cells.run[order]) + 1.0) / accepted - 1.0) * rho
     # The bound lies above the share itself, so only ranks whose share is small enough need the costly function.
-    candidates = np.flatnonzero(violations <= alpha * accepted)
-    bound = violation_bound(violations[candidates], accepted[candidates], effect[candidates])
-    few = accepted[candidates] / effect[candidates] < 3.0 / alpha
-    allowed = candidates[(bound <= alpha) | (few if part else False)]
+    allowed = np.flatnonzero(violations <= alpha * accepted)
+    if not part:
+        effect = 1.0 + (np.cumsum(2.0 * _earlier_of_run(cells.run[order]) + 1.0) / accepted - 1.0) * rho
+        allowed = allowed[violation_bound(violations[allowed], accepted[allowed], effect[allowed]) <= alpha]
     if not allowed.size:
         return -np.inf
     last = allowed[-1]
+    if last + 1 == len(ranked) and part:
+        return np.inf  # all of them may be accepted: no reason to refuse other cells
     # Cells strictly below the threshold are accepted.
     return float(np.nextafter(ranked[last], np.inf) if last + 1 == len(ranked) else ranked[last + 1])
 

@@ -30,6 +30,11 @@ class Calibration:
     weights: FloatArray
     x_min: float
 
+    @classmethod
+    def open(cls, bins: Bins, targets: FloatArray, alpha: float, weights: FloatArray, x_min: float) -> Calibration:
+        """Thresholds that refuse nothing yet."""
+        return cls(bins, targets, np.full((len(targets), bins.count), np.inf), alpha, weights, x_min)
+
     def serving(self, target: float) -> FloatArray | None:
         """The thresholds (bins) of the largest target that is no larger; None if there is none."""
         row = int(np.searchsorted(self.targets, target * (1.0 + 1e-12), side="right")) - 1

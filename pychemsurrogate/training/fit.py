@@ -17,6 +17,7 @@ from pychemsurrogate.training.minimise import Schedule, minimise
 from pychemsurrogate.training.populations import X_TRACES, cell_error
 from pychemsurrogate.training.prepare import step_of
 from pychemsurrogate.training.recipe import FitRecipe
+from pychemsurrogate.training.served import Judged
 from pychemsurrogate.training.truth import Pairs
 
 _CHUNK = 1024  # a cache full of cells: larger chunks cost 1.7 times as much
@@ -105,16 +106,9 @@ def uniform(rows: int, batch: int) -> Callable[[torch.Generator], Tensor]:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the surrogate makes of B pairs.
+class Outcome(Judged):
+    """What the surrogate makes of B pairs in torch; head_inputs (B, H) f32."""
 
-    error, error_traces: the cell's weighted error [dex] over x > X_MIN and over x > X_TRACES, (B) f64; predicted: log10
-    of the former as the head expects it, infinite for a cell that is not conserved, (B) f64; head_inputs (B, H) f32.
-    """
-
-    error: NDArray[np.float64]
-    error_traces: NDArray[np.float64]
-    predicted: NDArray[np.float64]
     head_inputs: Tensor
 
 

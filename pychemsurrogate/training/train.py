@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pychemsurrogate import _native
 from pychemsurrogate.gate import Bins, Calibration, Gate, Population, calibrate, coverage
 from pychemsurrogate.gate.box import Box, box_of_ranges
 from pychemsurrogate.model_file import ModelFile
@@ -15,7 +17,7 @@ from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
 from pychemsurrogate.training.dataset import DatasetError, load, read_provenance, recipe_of
-from pychemsurrogate.training.fit import Outcome, evaluate, fit_head
+from pychemsurrogate.training.fit import fit_head
 from pychemsurrogate.training.fit_jump import costly, fit_jump, new_jump
 from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_clock
 from pychemsurrogate.training.populations import X_MIN, cell_error, cells_of, populations_of
@@ -23,6 +25,7 @@ from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.recipe import FitRecipe, JumpRecipe, MultiClockRecipe
 from pychemsurrogate.training.routing import budget_arrays, router_arrays
 from pychemsurrogate.training.sampling import YEAR_S
+from pychemsurrogate.training.served import Judged, judge
 from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe
 
 # Net charge, relative to the electrons, that round-off of a host may leave.
@@ -92,18 +95,22 @@ def finish(
 
     held_out = runs("calibration")
     weights = recipe.species_weights(network)
-    outcome = evaluate(surrogate, held_out, network, weights)
     bins = Bins(
         tuple(name for name, _ in recipe.bins), tuple(np.array(edges) for _, edges in recipe.bins), network.tables()
     )
     box = trained_box(network, recipe_of(read_provenance(data)))
     cells = cells_of(held_out)
     place, inside = bins.place(*cells), box.contains(*cells)
+    targets = np.array(recipe.targets)
+    model = ModelFile.from_network(network)
+    model.arrays |= surrogate.to_arrays()
+    native = _served(model, Gate(box, Calibration.open(bins, targets, recipe.alpha, weights, X_MIN)))
+    composition = network.tables().composition
+    outcome = judge(native, held_out, composition, weights)
     populations = [
         Population(outcome.predicted[rows], outcome.error[rows], held_out.run[rows], place[rows])
         for rows in populations_of(held_out).values()
     ]
-    targets = np.array(recipe.targets)
     thresholds = np.stack([calibrate(populations, bins.count, target, recipe.alpha) for target in recipe.targets])
     if not np.isfinite(thresholds).any():
         raise RuntimeError(
@@ -113,9 +120,9 @@ def finish(
     gate = Gate(box, Calibration(bins, targets, thresholds, recipe.alpha, weights, X_MIN))
     accepted = inside & (outcome.predicted < thresholds[:, place])
     test = runs("test")
-    tested = evaluate(surrogate, test, network, weights)
+    tested = judge(native, test, composition, weights)
     measured = {target: measure(tested, gate, test, target) for target in recipe.targets}
-    meta = {
+    model.meta |= {
         "accuracy": measured[_told(recipe.targets)],
         "coverage": {
             f"{target:g} dex": {
@@ -134,14 +141,21 @@ def finish(
             **made_of,
         },
     }
-    model = ModelFile.from_network(network, meta)
-    model.arrays |= surrogate.to_arrays() | gate.to_arrays()
+    model.arrays |= gate.to_arrays()
     model.arrays |= router_arrays(network, held_out, targets, accepted, recipe.seed)
     model.arrays |= budget_arrays(surrogate, network, held_out, recipe)
     return model
 
 
-def measure(outcome: Outcome, gate: Gate, test: Pairs, target: float) -> dict[str, Any]:
+def _served(model: ModelFile, gate: Gate) -> _native.Solver:
+    """The native core with a model that is not finished yet, and a gate that it needs to be read."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "unfinished.pcs"
+        ModelFile(model.arrays | gate.to_arrays(), model.meta).write(path)
+        return _native.Solver.open(str(path))
+
+
+def measure(outcome: Judged, gate: Gate, test: Pairs, target: float) -> dict[str, Any]:
     """Accuracy and coverage of an outcome on test runs at a target error, by population.
 
     Errors in dex over species with x > X_MIN (1e-13: traces). Raises ValueError for a gate that is not calibrated for
@@ -184,7 +198,7 @@ def _told(targets: tuple[float, ...]) -> float:
     return max((target for target in targets if target <= 0.1), default=min(targets))
 
 
-def _traces(outcome: Outcome, rows: NDArray[np.bool_]) -> dict[str, float]:
+def _traces(outcome: Judged, rows: NDArray[np.bool_]) -> dict[str, float]:
     median, p99 = np.percentile(outcome.error_traces[rows], [50, 99])
     return {"traces_median": float(median), "traces_p99": float(p99)}
 

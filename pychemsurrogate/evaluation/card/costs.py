@@ -11,12 +11,13 @@ import numpy as np
 
 from pychemsurrogate.evaluation.card.data import CardRecipe, HeldOut
 from pychemsurrogate.evaluation.card.measured import Card, Row
-from pychemsurrogate.evaluation.card.path import X_ZERO, FloatArray, error_row
+from pychemsurrogate.evaluation.card.path import FloatArray, error_row
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.solver import Report, Solver
 from pychemsurrogate.status import Status
 from pychemsurrogate.training.populations import cell_error, populations_of
+from pychemsurrogate.training.served import X_ZERO
 from pychemsurrogate.training.truth import Pairs
 
 COST_SETS: Final = ("arbitrary", "hydro-like")

@@ -13,18 +13,15 @@ from numpy.typing import NDArray
 from pychemsurrogate import _native
 from pychemsurrogate.evaluation.card.measured import CardError, PathCard, Row
 from pychemsurrogate.gate import Gate
-from pychemsurrogate.integrators import conservation_defect
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
+from pychemsurrogate.training import served
 from pychemsurrogate.training.populations import X_MIN, X_TRACES, cell_error, cells_of
+from pychemsurrogate.training.served import X_ZERO
 from pychemsurrogate.training.truth import Pairs
 
 FloatArray = NDArray[np.float64]
 
-X_ZERO: Final = 1e-30
-"""What an abundance of 0, or one that is no number, counts as in an error."""
-_CONSERVED: Final = 1e-12  # a cell beyond is never accepted, as in the step itself
-_CHUNK: Final = 8192
 _TOLD: Final = 0.1
 
 
@@ -146,22 +143,8 @@ class Made:
 
 
 def trace(path: LearnedPath, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
-    """States (P, S) n/n_H after the learned step, before any gate, and the head's score (P), infinite where refused.
-
-    Without a head the score is 0 where the step conserves.
-    """
-    n = pairs.start * pairs.density[:, None]
-    x, score = np.empty_like(n), np.zeros(len(n))
-    for first in range(0, len(n), _CHUNK):
-        rows = slice(first, first + _CHUNK)
-        made = path.native.trace(n[rows], pairs.dt[rows], pairs.temperature[rows], pairs.conditions[rows])
-        x[rows] = made["final_state"]
-        if "score" in made:
-            score[rows] = made["score"][:, 0]
-    with np.errstate(invalid="ignore"):
-        defect = conservation_defect(x, pairs.start, path.network.tables().composition).max(axis=1)
-    score[~(defect <= _CONSERVED) | np.isnan(score)] = np.inf
-    return x, score
+    """States (P, S) n/n_H after the path's learned step, and the head's score (P) (training/served.py)."""
+    return served.trace(path.native, pairs, path.network.tables().composition)
 
 
 def make(path: LearnedPath, pairs: Pairs) -> Made:

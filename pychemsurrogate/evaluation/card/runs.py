@@ -11,13 +11,14 @@ import numpy as np
 
 from pychemsurrogate.evaluation.card.data import CardRecipe, HeldOut
 from pychemsurrogate.evaluation.card.measured import Card, Row
-from pychemsurrogate.evaluation.card.path import X_ZERO, error_row
+from pychemsurrogate.evaluation.card.path import error_row
 from pychemsurrogate.integrators import NativeRosenbrock, conservation_defect
 from pychemsurrogate.solver import Solver
 from pychemsurrogate.status import Status
 from pychemsurrogate.training.histories import history
 from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.sampling import initial_abundances
+from pychemsurrogate.training.served import X_ZERO
 from pychemsurrogate.training.truth import Pairs
 
 ROLLOUT_KINDS: Final = ("hydro", "flow")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pychemsurrogate.evaluation.card.data import CardRecipe, HeldOut
 from pychemsurrogate.evaluation.card.measured import PathCard, Row
 from pychemsurrogate.evaluation.card.path import (
-    X_ZERO,
     FloatArray,
     LearnedPath,
     Made,
@@ -29,6 +28,7 @@ from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.solver import Solver
 from pychemsurrogate.training.populations import cell_error, populations_of
 from pychemsurrogate.training.sampling import YEAR_S
+from pychemsurrogate.training.served import X_ZERO
 from pychemsurrogate.training.truth import KINDS, Pairs
 
 EVERYTHING: Final = "all"
