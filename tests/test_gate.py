@@ -249,7 +249,15 @@ def test_every_bin_and_every_population_keeps_the_risk() -> None:
 def test_the_worst_population_sets_the_threshold() -> None:
     rng = np.random.default_rng(6)
     good, bad = noisy_errors(rng, 4000, 0.1), noisy_errors(rng, 4000, 0.6)
-    assert calibrate([good, bad], 1, 0.1, 0.02) == calibrate([bad], 1, 0.1, 0.02) < calibrate([good], 1, 0.1, 0.02)
+    both, worst = calibrate([good, bad], 1, 0.1, 0.02), calibrate([bad], 1, 0.1, 0.02)
+    assert worst - 0.02 < both <= worst < calibrate([good], 1, 0.1, 0.02)  # found in steps of 0.02 dex
+
+
+def test_a_population_without_violations_sets_no_threshold() -> None:
+    rng = np.random.default_rng(6)
+    some = noisy_errors(rng, 4000, 0.3)
+    calm = Population(np.full(4000, -3.0), np.full(4000, 1e-3), np.arange(4000), np.zeros(4000, dtype=np.intp))
+    assert calibrate([some, calm], 1, 0.1, 0.02) >= calibrate([some], 1, 0.1, 0.02) > -2.0
 
 
 def test_no_threshold_and_every_threshold() -> None:
