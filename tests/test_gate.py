@@ -257,7 +257,7 @@ def test_a_population_without_violations_sets_no_threshold() -> None:
     rng = np.random.default_rng(6)
     some = noisy_errors(rng, 4000, 0.3)
     calm = Population(np.full(4000, -3.0), np.full(4000, 1e-3), np.arange(4000), np.zeros(4000, dtype=np.intp))
-    assert calibrate([some, calm], 1, 0.1, 0.02) >= calibrate([some], 1, 0.1, 0.02) > -2.0
+    assert calibrate([some, calm], 1, 0.1, 0.02) > calibrate([some], 1, 0.1, 0.02) - 0.02 > -2.0
 
 
 def test_no_threshold_and_every_threshold() -> None:
