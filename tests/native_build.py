@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "tests"
-MODEL = ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008.pcs"
+MODEL = ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008-multiclock.pcs"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 # cmake and ninja of the environment that runs the tests come first.
