@@ -48,12 +48,13 @@ class Bytes {
     std::vector<char> base_;
 };
 
-// Random weights in the layout of Surrogate::load_mlp.
+// Random weights in the layout of Surrogate::load_mlp, or of load_experts, with as many outputs side by side.
 struct Net {
-    Net(int n_layers, const int32_t* sizes) : view{n_layers, Activation::silu, Activation::none, {}} {
+    Net(int n_layers, const int32_t* sizes, int together = block)
+        : view{n_layers, Activation::silu, Activation::none, {}} {
         unsigned state = 1;
         for (int l = 0; l < n_layers; ++l) {
-            const int rows = (sizes[l + 1] + block - 1) / block * block;
+            const int rows = (sizes[l + 1] + together - 1) / together * together;
             std::vector<float> weights((size_t)rows * sizes[l]), bias(rows);
             for (float& w : weights) {
                 state = state * 1664525u + 1013904223u;
@@ -95,6 +96,24 @@ extern "C" double mlp_gflops(int n_layers, const int32_t* sizes) {
     for (int i = 0; i < sizes[0] * tile; ++i) in[i] = (float)(i % 7) / 3.0f - 1.0f;
     const double seconds = fastest(20, 20, [&] { mlp(net.view, in, a, b, tile); });
     return net.flops * tile / seconds * 1e-9;
+}
+
+// GFLOP/s of a tile whose cells take one of `n_experts` nets each, by turns.
+extern "C" double experts_gflops(int n_experts, int n_layers, const int32_t* sizes) {
+    std::vector<Net> nets;
+    for (int e = 0; e < n_experts; ++e) nets.emplace_back(n_layers, sizes, W32);
+    const int widest = nets[0].widest;
+    Bytes rows(3 * sizeof(float) * widest * tile);
+    float *in = (float*)rows.data(), *a = in + widest * tile, *b = a + widest * tile;
+    for (int i = 0; i < widest * tile; ++i) in[i] = (float)(i % 7) / 3.0f - 1.0f;
+    const double seconds = fastest(20, 20, [&] {
+        for (int e = 0; e < n_experts; ++e) {
+            int columns[tile], count = 0;
+            for (int c = e; c < tile; c += n_experts) columns[count++] = c;
+            expert(nets[e].view, columns, count, in, sizes[0], a, b, widest);
+        }
+    });
+    return nets[0].flops * tile / seconds * 1e-9;
 }
 
 enum Part { scale, encode, advance_, decode, conserve_, head, whole, n_parts };

@@ -3,10 +3,11 @@
 
 Usage: python benchmarks/learned_step.py [--cells N] [--rounds N] [--seed N] [--model NAME] [--output FILE]
 
-learned_step.cpp, compiled for this processor, times every verb alone, tile by tile, the fastest of some rounds. "small"
-is a net of 27 kFLOP a cell with random weights whose guess is the analytic production-loss step: it shows what such a
-size costs, not what it is worth. The peak is that of multiply-adds in registers; a net's GFLOP/s count its matrices
-alone, while its time includes the activations. Cells are those of step_paths.py.
+learned_step.cpp, compiled for this processor, times every verb of the multi-clock map alone, tile by tile, the fastest of
+some rounds, and the nets of the jumps, whose whole step flow_map.py times. "small" is a net of 27 kFLOP a cell with
+random weights whose guess is the analytic production-loss step: it shows what such a size costs, not what it is worth.
+The peak is that of multiply-adds in registers; a net's GFLOP/s count its matrices alone, while its time includes the
+activations. Cells are those of step_paths.py.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ BUILD = HERE.parent / "build" / "benchmarks"
 FLAGS = ["-std=c++20", "-O3", "-fno-math-errno", "-ffp-contract=fast", "-march=native", "-mprefer-vector-width=512"]
 FLAGS += ["-shared", "-fPIC", "-DPCS_GENERATED"]
 PARTS = ("scale", "encode", "advance", "decode", "conserve", "head", "read, box, write", "whole")
+EXPERTS = ((16, (152, 60, 60, 29)), (6, (152, 200, 200, 200, 29)))  # of the shipped jumps, fast and accurate
 NETS = ((89, 160, 160, 240), (69, 160, 160, 29), (64, 64, 48))
 
 
@@ -47,7 +49,8 @@ def compile_driver(model: Path) -> ctypes.CDLL:
     sources = [HERE / "learned_step.cpp", *(SOURCES / "src" / f"{name}.cpp" for name in parts)]
     subprocess.run(["g++", *FLAGS, f"-I{SOURCES / 'include'}", f"-I{BUILD}", *sources, "-o", library], check=True)
     driver = ctypes.CDLL(str(library))
-    driver.peak_gflops.restype = driver.mlp_gflops.restype = ctypes.c_double
+    for measured in (driver.peak_gflops, driver.mlp_gflops, driver.experts_gflops):
+        measured.restype = ctypes.c_double
     return driver
 
 
@@ -122,10 +125,14 @@ def table(name: str, cells: int, rounds: int, seed: int) -> list[str]:
     path = model.path
     driver = compile_driver(path)
     peak = driver.peak_gflops()
-    lines = [f"peak of single precision: {peak:.1f} GFLOP/s", "", f"{'net':20s} {'GFLOP/s':>8s} {'of peak':>8s}"]
+    lines = [f"peak of single precision: {peak:.1f} GFLOP/s", "", f"{'net':26s} {'GFLOP/s':>8s} {'of peak':>8s}"]
     for sizes in NETS:
         speed = driver.mlp_gflops(len(sizes) - 1, pointer(np.array(sizes, np.int32)))
-        lines.append(f"{'-'.join(map(str, sizes)):20s} {speed:8.1f} {100 * speed / peak:6.0f} %")
+        lines.append(f"{'-'.join(map(str, sizes)):26s} {speed:8.1f} {100 * speed / peak:6.0f} %")
+    for experts, sizes in EXPERTS:
+        speed = driver.experts_gflops(experts, len(sizes) - 1, pointer(np.array(sizes, np.int32)))
+        shape = f"{experts} x {'-'.join(map(str, sizes))}"
+        lines.append(f"{shape:26s} {speed:8.1f} {100 * speed / peak:6.0f} %")
     small_path = small(ModelFile.read(name), BUILD / "small.pcs")
     solver = Solver.load(name, mode="exact", threads=1)
     batches = {"hydro-like": hydro_like(network, cells, seed), "arbitrary": workload(network, cells, seed)}
@@ -152,7 +159,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", default="osu_09_2008")
+    parser.add_argument("--model", default="osu_09_2008-multiclock")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "learned_step.txt")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
