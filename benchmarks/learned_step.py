@@ -3,8 +3,8 @@
 
 Usage: python benchmarks/learned_step.py [--cells N] [--rounds N] [--seed N] [--model NAME] [--output FILE]
 
-learned_step.cpp, compiled for this processor, times every verb of the multi-clock map alone, tile by tile, the fastest of
-some rounds, and the nets of the jumps, whose whole step flow_map.py times. "small" is a net of 27 kFLOP a cell with
+learned_step.cpp, compiled for this processor, times every verb of the multi-clock map alone, tile by tile, the fastest
+of some rounds, and the nets of the jumps, whose whole step flow_map.py times. "small" is a net of 27 kFLOP a cell with
 random weights whose guess is the analytic production-loss step: it shows what such a size costs, not what it is worth.
 The peak is that of multiply-adds in registers; a net's GFLOP/s count its matrices alone, while its time includes the
 activations. Cells are those of step_paths.py.

@@ -1,20 +1,14 @@
-"""What the router and the error budget of a model file know, measured on calibration runs (docs/architecture.md)."""
+"""What the router of a model file knows, measured on calibration runs (docs/architecture.md)."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.network import Network
-from pychemsurrogate.surrogates.reduced import ReducedMap
-from pychemsurrogate.training.populations import cell_error
-from pychemsurrogate.training.prepare import step_of
-from pychemsurrogate.training.recipe import FitRecipe
 from pychemsurrogate.training.truth import Pairs
 
 FloatArray = NDArray[np.float64]
@@ -22,10 +16,8 @@ FloatArray = NDArray[np.float64]
 # Edges of the integrator's two estimates (native/include/pcs/kernels.hpp, RouterView).
 CHANGE_EDGES: Final = 10.0 ** np.array([-1.0, -0.5, 0.0, 0.35, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
 RATE_EDGES: Final = 10.0 ** np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
-BUDGET_EDGES: Final = tuple(10.0 ** np.arange(9.0, 20.0))  # of theta [s cm^-3]
 _FEWEST = 20  # cells that a bin needs to be sent
 _SAMPLES = 256
-_BUDGET_CELLS, _BUDGET_FEWEST = 6000, 60
 
 
 def step_estimates(network: Network, pairs: Pairs, target: float) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
@@ -76,41 +68,3 @@ def router_arrays(
         "router/sample_dt": sample.dt,
         "router/sample_conditions": sample.conditions,
     }
-
-
-def budget_arrays(surrogate: ReducedMap, network: Network, pairs: Pairs, recipe: FitRecipe) -> dict[str, NDArray[Any]]:
-    """The arrays `budget/...`: how much of the surrogate's own error is left after a step, by theta = n_H dt.
-
-    The surrogate's answer and the true one (where they differ by no more than the largest target) are both integrated
-    exactly over the step's time once more: the 90th percentile of the ratio of the cells' errors after and before, at
-    most 1, by decades of theta. (Noise on every species would not do: the chemistry kills other errors than these.)
-    """
-    some = pairs.where(np.random.default_rng(recipe.seed).permutation(len(pairs))[:_BUDGET_CELLS])
-    step = step_of(some, network)
-    with torch.no_grad():
-        wrong = surrogate(step.x, step.temperature, step.conditions, step.theta)[0].numpy()
-    x = some.end.astype(np.float64)
-    weights = recipe.species_weights(network)
-    before = cell_error(wrong, x, weights)
-    rows = (before > 0.0) & (before <= max(recipe.targets))
-    some, x, wrong, before = some.where(rows), x[rows], wrong[rows], before[rows]
-    integrator = NativeRosenbrock(network, rtol=1e-6, atol=1e-20, threads=1)
-    at = {name: some.conditions[:, k] for k, name in enumerate(network.conditions)}
-    density, ends, solved = some.density[:, None], [], np.ones(len(some), dtype=bool)
-    for state in (x, wrong):
-        n, status = integrator.advance(state * density, some.dt, some.temperature, at)
-        ends.append(n / density)
-        solved &= status >= 0
-    left = (cell_error(ends[1], ends[0], weights) / before)[solved]
-    theta = (some.density * some.dt)[solved]
-    edges: list[float] = []
-    kappa: list[float] = []
-    below = 0.0
-    for edge in [*BUDGET_EDGES, np.inf]:
-        rows = (theta >= below) & (theta < edge)
-        if rows.sum() < _BUDGET_FEWEST and edge < np.inf:
-            continue  # the next decade joins in
-        kappa.append(min(1.0, float(np.percentile(left[rows], 90))) if rows.sum() >= _BUDGET_FEWEST else 1.0)
-        edges.append(edge)
-        below = edge
-    return {"budget/theta_edges": np.array(edges[:-1]), "budget/kappa": np.array(kappa)}

@@ -34,27 +34,37 @@ class Judged:
     predicted: FloatArray
 
 
-def trace(native: _native.Solver, pairs: Pairs, composition: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """States (P, S) n/n_H after the learned step, before any gate, and the head's score (P), infinite where refused.
+def trace(
+    native: _native.Solver,
+    composition: FloatArray,
+    x: FloatArray,
+    temperature: FloatArray,
+    density: FloatArray,
+    conditions: FloatArray,
+    dt: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """States (B, S) n/n_H after the learned step, before any gate, and the head's score (B), infinite where refused.
 
-    native: a solver of the path that is asked. Without a head the score is 0 where the step conserves.
+    native: a solver of the path that is asked; composition (E + 1, S); the cells as of truth.Step. Without a head the
+    score is 0 where the step conserves.
     """
-    n = pairs.start * pairs.density[:, None]
-    x, score = np.empty_like(n), np.zeros(len(n))
+    n = x * density[:, None]
+    moved, score = np.empty_like(n), np.zeros(len(n))
     for first in range(0, len(n), _CHUNK):
         rows = slice(first, first + _CHUNK)
-        made = native.trace(n[rows], pairs.dt[rows], pairs.temperature[rows], pairs.conditions[rows])
-        x[rows] = made["final_state"]
+        made = native.trace(n[rows], dt[rows], temperature[rows], conditions[rows])
+        moved[rows] = made["final_state"]
         if "score" in made:
             score[rows] = made["score"][:, 0]
     with np.errstate(invalid="ignore"):
-        defect = conservation_defect(x, pairs.start, composition).max(axis=1)
+        defect = conservation_defect(moved, x, composition).max(axis=1)
     score[~(defect <= _CONSERVED) | np.isnan(score)] = np.inf
-    return x, score
+    return moved, score
 
 
 def judge(native: _native.Solver, pairs: Pairs, composition: FloatArray, weights: FloatArray) -> Judged:
     """The whole learned step, conservation included, on every pair, without the gate. weights (S): see cell_error."""
-    x, score = trace(native, pairs, composition)
+    cells = (pairs.start, pairs.temperature, pairs.density, pairs.conditions, pairs.dt)
+    x, score = trace(native, composition, *cells)
     told, truth = np.fmax(x, X_ZERO), pairs.end.astype(np.float64)
     return Judged(cell_error(told, truth, weights), cell_error(told, truth, weights, X_TRACES), score)

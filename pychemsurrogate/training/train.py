@@ -16,6 +16,7 @@ from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
+from pychemsurrogate.training.budget import budget_arrays
 from pychemsurrogate.training.dataset import DatasetError, load, read_provenance, recipe_of
 from pychemsurrogate.training.fit import fit_head
 from pychemsurrogate.training.fit_jump import costly, fit_jump, new_jump
@@ -23,7 +24,7 @@ from pychemsurrogate.training.fit_multiclock import fit_multi_clock, new_multi_c
 from pychemsurrogate.training.populations import X_MIN, cell_error, cells_of, populations_of
 from pychemsurrogate.training.provenance import made_now
 from pychemsurrogate.training.recipe import FitRecipe, JumpRecipe, MultiClockRecipe
-from pychemsurrogate.training.routing import budget_arrays, router_arrays
+from pychemsurrogate.training.routing import router_arrays
 from pychemsurrogate.training.sampling import YEAR_S
 from pychemsurrogate.training.served import Judged, judge
 from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe
@@ -143,7 +144,8 @@ def finish(
     }
     model.arrays |= gate.to_arrays()
     model.arrays |= router_arrays(network, held_out, targets, accepted, recipe.seed)
-    model.arrays |= budget_arrays(surrogate, network, held_out, recipe)
+    runs_of = recipe_of(read_provenance(data))
+    model.arrays |= budget_arrays(native, gate, _told(recipe.targets), runs_of, recipe.seed)
     return model
 
 

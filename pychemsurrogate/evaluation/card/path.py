@@ -144,7 +144,8 @@ class Made:
 
 def trace(path: LearnedPath, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
     """States (P, S) n/n_H after the path's learned step, and the head's score (P) (training/served.py)."""
-    return served.trace(path.native, pairs, path.network.tables().composition)
+    cells = (pairs.start, pairs.temperature, pairs.density, pairs.conditions, pairs.dt)
+    return served.trace(path.native, path.network.tables().composition, *cells)
 
 
 def make(path: LearnedPath, pairs: Pairs) -> Made:
