@@ -16,7 +16,7 @@ from pychemsurrogate.training.truth import Parcels, Recipe, Truth
 
 FloatArray = NDArray[np.float64]
 
-KAPPAS: Final = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
+KAPPAS: Final = (1.0, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
 _KINDS: Final = ("hydro", "flow")
 _RUNS, _SEGMENTS = 256, 100
 
@@ -31,7 +31,8 @@ def budget_arrays(native: _native.Solver, gate: Gate, target: float, recipe: Rec
     native: the model's learned step; gate: calibrated; recipe: of the runs.
     """
     assert gate.calibration is not None
-    for kappa in KAPPAS[:-1]:
+    smallest = KAPPAS[0]
+    for kappa in KAPPAS[1:]:
         wrong, run = [], []
         for number, kind in enumerate(_KINDS):
             errors = _followed(native, gate, target, kappa, Truth.of(recipe), recipe, kind, [seed, number])
@@ -39,13 +40,10 @@ def budget_arrays(native: _native.Solver, gate: Gate, target: float, recipe: Rec
             run.append(np.tile(np.arange(errors.shape[1]) + number * _RUNS, len(errors)))
         violated, of_run = np.concatenate(wrong), np.concatenate(run)
         effect = design_effect(of_run, correlation_within_runs(violated, of_run))
-        if violation_bound(np.count_nonzero(violated), len(violated), effect) <= gate.calibration.alpha:
-            return _arrays(kappa)
-    return _arrays(1.0)
-
-
-def _arrays(kappa: float) -> dict[str, Any]:
-    return {"budget/theta_edges": np.empty(0), "budget/kappa": np.array([kappa])}
+        if violation_bound(np.count_nonzero(violated), len(violated), effect) > gate.calibration.alpha:
+            break
+        smallest = kappa
+    return {"budget/theta_edges": np.empty(0), "budget/kappa": np.array([smallest])}
 
 
 def _followed(
