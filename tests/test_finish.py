@@ -73,7 +73,7 @@ def test_the_steps_are_of_third_order(decay_chain: Network) -> None:
 
 def test_the_steps_are_l_stable(decay_chain: Network) -> None:
     made, _ = decay(decay_chain, 0.9, 1, 1e15)  # a quarter of a million decay times of A
-    np.testing.assert_allclose(made.x[0].numpy(), [0.0, 0.0, 1.0], atol=1e-3)
+    np.testing.assert_allclose(made.x[0].numpy(), [0.0, 0.0, 1.0], atol=0.01)
 
 
 def test_the_jacobian_is_the_derivative(osu: Network) -> None:

@@ -62,7 +62,7 @@ class Finish(nn.Module):
         """From the map's state (B, S) at ahead(theta) to the state at theta (B); k (B, R) rate coefficients; all f64.
 
         A species that a step leaves negative or not finite gets the implicit step with P and L frozen: at theta = 0,
-        all keep what they have.
+        all keep what they have, as they do where that fails too.
         """
         x, error = before, torch.zeros_like(theta)
         h = theta * (self.fraction / self.steps)
@@ -72,6 +72,7 @@ class Finish(nn.Module):
             error = torch.maximum(error, torch.where(scaled.isfinite(), scaled, torch.inf).amax(dim=1))
             production, loss = self.rates.production_loss(x, k)
             frozen = (x + h[:, None] * production) / (1.0 + h[:, None] * loss)
+            frozen = torch.where(frozen.isfinite(), frozen, x)
             x = torch.where((new >= 0.0) & new.isfinite(), new, frozen)
         change = torch.log10((x + _X_FLOOR) / (before + _X_FLOOR)).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
         size = torch.log10(error.clamp(*_ERROR_RANGE))

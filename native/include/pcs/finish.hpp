@@ -14,7 +14,8 @@ constexpr double x_seen = 1e-10;                      // errors of species below
 constexpr double error_low = 1e-6, error_high = 1e3;  // relative
 }  // namespace finish_report
 
-// A species that a step of h leaves negative or not finite gets the implicit step with gain and frequency frozen.
+// A species that a step of h leaves negative or not finite gets the implicit step with gain and frequency frozen; where
+// that fails too, it keeps its value.
 template <class Chemistry>
 inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
     const auto good = [&](int i) { return (w.x_new[i] >= 0.0) & (w.x_new[i] <= 1e300); };
@@ -23,8 +24,12 @@ inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, V
     if (!any(~all_good)) return;
     Vec *const gain = w.K[0], *const frequency = w.K[1];
     Chemistry::gain_and_frequency(plan, w.k, w.rate, w.x, gain, frequency, 1);
-    for (int i = 0; i < plan.n_species; ++i)
-        w.x_new[i] = good(i) ? w.x_new[i] : (w.x[i] + h * gain[i]) / (1.0 + h * frequency[i]);
+    for (int i = 0; i < plan.n_species; ++i) {
+        const Int keeps = good(i);
+        const Vec frozen = (w.x[i] + h * gain[i]) / (1.0 + h * frequency[i]);
+        const Vec instead = (frozen >= 0.0) & (frozen <= 1e300) ? frozen : w.x[i];
+        w.x_new[i] = keeps ? w.x_new[i] : instead;
+    }
 }
 
 // Fixed Rodas3 steps, W cells at a time.
