@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pychemsurrogate import _native
 from pychemsurrogate.gate import Gate
+from pychemsurrogate.gate.calibration import correlation_within_runs, design_effect, violation_bound
 from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.served import trace
 from pychemsurrogate.training.truth import Parcels, Recipe, Truth
@@ -23,20 +24,24 @@ _RUNS, _SEGMENTS = 256, 100
 def budget_arrays(native: _native.Solver, gate: Gate, target: float, recipe: Recipe, seed: int) -> dict[str, Any]:
     """The arrays `budget/...`: kappa, the share of an error that counts as left after a step.
 
-    A plain sum of predicted errors is far too pessimistic: errors of fast species are forgotten, others differ in sign.
+    Errors of fast species are forgotten, others differ in sign; but what slow species keep adds up for hundreds of steps.
     So runs (hydro and flow) are followed with the learned step under the budget `target` [dex], and beside them in
-    truth; kappa is the smallest of KAPPAS with which the share of cells and steps that err by more than the target is
-    at most alpha. 1 where none does.
+    truth; kappa is the smallest of KAPPAS with which P(error > target) over all cells and steps stays below alpha, by
+    its upper confidence bound (gate/calibration.py; cells of a run count as they are correlated). 1 where none does.
+    The counted share alone would not do: kappa = 0.99 by that measure left 0.3 dex (p99) after 10,000 steps.
     native: the model's learned step; gate: calibrated; recipe: of the runs.
     """
     assert gate.calibration is not None
     smallest = KAPPAS[0]
     for kappa in KAPPAS[1:]:
-        errors = [
-            _followed(native, gate, target, kappa, Truth.of(recipe), recipe, kind, [seed, number])
-            for number, kind in enumerate(_KINDS)
-        ]
-        if np.mean(np.concatenate(errors) > target) > gate.calibration.alpha:
+        wrong, run = [], []
+        for number, kind in enumerate(_KINDS):
+            errors = _followed(native, gate, target, kappa, Truth.of(recipe), recipe, kind, [seed, number])
+            wrong.append((errors > target).ravel())
+            run.append(np.tile(np.arange(errors.shape[1]) + number * _RUNS, len(errors)))
+        violated, of_run = np.concatenate(wrong), np.concatenate(run)
+        effect = design_effect(of_run, correlation_within_runs(violated, of_run))
+        if violation_bound(np.count_nonzero(violated), len(violated), effect) > gate.calibration.alpha:
             break
         smallest = kappa
     return {"budget/theta_edges": np.empty(0), "budget/kappa": np.array([smallest])}
