@@ -24,7 +24,7 @@ _RUNS, _SEGMENTS = 256, 100
 def budget_arrays(native: _native.Solver, gate: Gate, target: float, recipe: Recipe, seed: int) -> dict[str, Any]:
     """The arrays `budget/...`: kappa, the share of an error that counts as left after a step.
 
-    Errors of fast species are forgotten, others differ in sign; but what slow species keep adds up for hundreds of steps.
+    Errors of fast species are forgotten, others differ in sign; what slow species keep adds up for hundreds of steps.
     So runs (hydro and flow) are followed with the learned step under the budget `target` [dex], and beside them in
     truth; kappa is the smallest of KAPPAS with which P(error > target) over all cells and steps stays below alpha, by
     its upper confidence bound (gate/calibration.py; cells of a run count as they are correlated). 1 where none does.
