@@ -29,7 +29,7 @@ say "running $(basename "$case_file") with the exact integrator"
 "$hydro" "$case_file" --model "$model" --mode exact --output "$output/exact"
 
 has_surrogate='import sys; from pychemsurrogate.model_file import ModelFile
-print(any(name.startswith("surrogate/") for name in ModelFile.read(sys.argv[1]).arrays))'
+print(ModelFile.read(sys.argv[1]).has_surrogate)'
 if [ "$(python -c "$has_surrogate" "$model")" = True ]; then
     say "running the same case with the surrogate, refused cells by the exact integrator"
     "$hydro" "$case_file" --model "$model" --mode auto --output "$output/auto" --compare "$output/exact"
