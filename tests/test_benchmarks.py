@@ -203,3 +203,21 @@ def test_scaling_tables(osu: Network) -> None:
     steps = [float(row[2]) for row in rows]
     assert steps[0] >= 1
     assert steps == sorted(steps)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "options", "rows"),
+    [
+        ("flow_map", ("--only", "one step", "outside", "small steps"), ("arbitrary", "accepted: 0", "routed")),
+        ("map_forms", (), ("multi-clock", "3 IE, experts", "10 IE, no net")),
+    ],
+)
+def test_a_short_run_of_the_flow_map_benchmarks(
+    name: str, options: tuple[str, ...], rows: tuple[str, ...], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--quick", "--folder", tmp_path / "folder"]
+    run([*command, "--output", tmp_path / "table.txt", *options])
+    table = (tmp_path / "table.txt").read_text(encoding="utf-8")
+    assert all(row in table for row in rows)
