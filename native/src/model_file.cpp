@@ -133,7 +133,7 @@ template <class T>
 std::vector<T> ModelFile::copy(const std::string& name, Type type) const {
     const Array& array = find(name, type);
     std::vector<T> values(array.bytes / sizeof(T));
-    std::memcpy(values.data(), contents_->bytes.data() + array.offset, array.bytes);
+    if (array.bytes > 0) std::memcpy(values.data(), contents_->bytes.data() + array.offset, array.bytes);
     return values;
 }
 
