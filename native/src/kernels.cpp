@@ -106,6 +106,36 @@ static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net, c
     return counted.bytes();
 }
 
+// W cells at a time, as the queue has them.
+static void refuse(const PlanView& plan, const CellArrays& cells, const CellQueue& queue, void* workspace) {
+    IntegratorWorkspace w;
+    layout(plan, (char*)workspace, &w);
+    for (bool more = true; more;) {
+        RateInput given[W];
+        int64_t cell[W];
+        int count = 0;
+        while (count < W && (more = (cell[count] = take(queue)) >= 0)) {
+            const int64_t next = cell[count];
+            const double* n = cells.n_cm3 + next * cells.cell_stride;
+            double n_H = 0, *conditions = w.conditions + count * plan.n_conditions;
+            for (int i = 0; i < plan.n_species; ++i) {
+                const double value = n[plan.order[i] * cells.species_stride];
+                n_H += plan.scale_weights[i] * (value < 0 && (cells.repair & repair_floor) ? 0 : value);
+            }
+            for (int c = 0; c < plan.n_conditions; ++c)
+                conditions[c] = cells.conditions[next * cells.condition_cell_stride + c * cells.condition_stride];
+            given[count] = {count, cells.temperature_K[next * cells.temperature_stride], n_H, conditions};
+            ++count;
+        }
+        if (count == 0) return;
+        Vec conditions[max_network_conditions];
+        evaluate(plan, input_of(plan, given, count, conditions), w.rate);
+        const Int refused = without_rates(plan, w.rate);
+        for (int l = 0; l < count; ++l)
+            if (refused[l]) cells.status[cell[l]] = status_UNSUPPORTED;
+    }
+}
+
 static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperature_K, const double* conditions,
                      double* dndt, void* workspace) {
     IntegratorWorkspace w;
@@ -132,7 +162,7 @@ const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
                                      PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
                                      PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
                                      PCS_ISA::follow,           PCS_ISA::prepare,   PCS_ISA::finish,
-                                     PCS_ISA::cell_rhs};
+                                     PCS_ISA::refuse,           PCS_ISA::cell_rhs};
     return kernels;
 }
 

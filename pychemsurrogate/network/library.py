@@ -46,7 +46,7 @@ def load_network(name_or_path: str | Path, format: str | None = None, **options:
 
 def detect_format(path: Path) -> str:
     """Tell the format by the first line that is no comment; "native" if it looks like none of them."""
-    lines = (line for _, line in numbered_lines(path) if not line.startswith(("!", "#")))
+    lines = (line for _, line in numbered_lines(path, errors="replace") if not line.startswith(("!", "#")))
     first = next(lines, "")
     if first.strip() == FORMAT_LINE:
         return "native"

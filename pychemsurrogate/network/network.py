@@ -216,10 +216,20 @@ class Network:
             computed = evaluate(
                 tables.expression_code, tables.expression_constants, t, density, [values[c] for c in self.conditions]
             )
-            for row in np.flatnonzero(tables.law == expression_law.NUMBER):
+            for row in self._by_formula:
                 factor, value = tables.parameters[row, :2]
                 k[..., row] = (factor * np.asarray(computed[int(value)]))[..., 0]
         return k
+
+    @cached_property
+    def _by_formula(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self._tables.law == expression_law.NUMBER)
+
+    def has_rates(self, k: FloatArray) -> NDArray[np.bool_]:
+        """Whether the coefficients k (..., R) that formulas gave are finite and not negative (...)."""
+        given = k[..., self._by_formula]
+        found: NDArray[np.bool_] = np.logical_and.reduce((given >= 0.0) & (given <= 1e300), axis=-1)
+        return found
 
     @cached_property
     def _stoichiometry(self) -> sparse.csr_array:

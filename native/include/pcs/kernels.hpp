@@ -149,6 +149,8 @@ struct Kernels {
     // Steps of the real chemistry before and after the nets, in a workspace of integrator_bytes.
     void (*prepare)(const PlanView&, const PrepareArrays&, bool tables_only, void* workspace);
     void (*finish)(const PlanView&, const FinishArrays&, bool tables_only, void* workspace);
+    // Formulas alone: the waiting cells in which one is negative or not finite get status_UNSUPPORTED.
+    void (*refuse)(const PlanView&, const CellArrays&, const CellQueue&, void* workspace);
     // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
     void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
                 void* workspace);

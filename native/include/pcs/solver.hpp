@@ -144,6 +144,7 @@ class Solver {
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
     void check(const StepRequest& request) const;
     void inspect(const StepRequest& request, Report& report) const;
+    void refuse_formulas(const CellArrays& cells) const;
     // The learned paths that a mode asks, cheapest first.
     std::span<const Path* const> asked(Mode mode) const;
     const Path& path(int index) const;

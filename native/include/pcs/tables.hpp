@@ -22,11 +22,15 @@ struct NetworkTables {
     std::vector<std::int32_t> law_conditions;  // (R, 2), -1: none
     std::vector<double> parameters;            // (R, 7)
     int n_products = 0;
+    std::vector<std::int32_t> expression_code;  // (I, 4): operation, a, b, c; empty without the law `expression`
+    std::vector<double> expression_constants;
 
     int n_species() const { return static_cast<int>(species.size()); }
     int n_conserved() const { return static_cast<int>(conserved.size()); }
     int n_conditions() const { return static_cast<int>(conditions.size()); }
     int n_reactions() const { return static_cast<int>(law.size()); }
+    // Whether a formula reads n_H.
+    bool reads_density() const;
 
     // Throws std::invalid_argument that names the first thing that is wrong.
     void validate() const;

@@ -141,7 +141,7 @@ def read_krome(
     NetworkError names the file and the line; a missing file is an OSError.
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")  # comments may hold anything
     return parse_krome(text, str(path), name or path.stem, conditions)
 
 
@@ -256,18 +256,17 @@ class _File:
         single = {"tmin": "", "tmax": "", "rate": ""}
         for item, part in zip(fields, parts, strict=True):
             if item in sides:
-                spelt = "E" if part.upper() == "E-" else part.upper()
-                sides[item] += [spelt] if spelt else []
+                sides[item] += [_spelling(part)] if part else []
             elif item in single:
                 single[item] = part
         rate = re.split(r"[!#]", single["rate"], maxsplit=1)[0].strip()
         if not rate:
             raise self.error(line, "the rate is missing")
-        for side in sides.values():
-            for spelt in side:
-                bare = spelt[1:-1].strip() if spelt.startswith("{") and spelt.endswith("}") else spelt
-                if bare not in _NO_SPECIES:
-                    self._add_species(line, bare)
+        for spelt in (*sides["r"], *sides["p"]):
+            if _bare(spelt) not in _NO_SPECIES:
+                self._add_species(line, _bare(spelt))
+        if any(_in_braces(p) for p in sides["p"]):
+            raise self.error(line, "a product in braces")
         limits = (single["tmin"].upper(), single["tmax"].upper())
         return _Row(line, tuple(sides["r"]), tuple(sides["p"]), limits, rate)
 
@@ -356,15 +355,15 @@ class _File:
 
     def _reaction(self, row: _Row) -> Reaction:
         formula = self._rate(row)
-        bare = [r for r in row.reactants if not r.startswith("{") and r not in _NO_SPECIES]
-        curly = [r[1:-1].strip() for r in row.reactants if r.startswith("{")]
+        bare = [r for r in row.reactants if not _in_braces(r) and r not in _NO_SPECIES]
+        curly = [_bare(r) for r in row.reactants if _in_braces(r)]
         products = tuple(self.species[p] for p in row.products if p not in _NO_SPECIES)
         reactants = tuple(self.species[r] for r in (*bare, *curly))
         try:
             if DENSITY in formula.names and not any("H" in s.elements for s in self.species.values()):
                 raise NetworkError("get_Hnuclei of a network without hydrogen")
-            if len(reactants) > MAX_REACTANTS:
-                raise NetworkError(f"{len(reactants)} reactants; at most {MAX_REACTANTS} are supported")
+            if not 1 <= len(reactants) <= MAX_REACTANTS:
+                raise NetworkError(f"{len(reactants)} reactants; 1 to {MAX_REACTANTS} are supported")
             chosen = law_of(formula, len(reactants)) if not curly else grain_law_of(formula)
             if chosen is None or (curly and (len(bare) != 1 or set(curly) != set(bare))):
                 raise NetworkError(
@@ -447,6 +446,22 @@ def _density_of_a_species(parser: Parser) -> Node:
         "a rate that depends on the density of a species, n(...), is not supported: the step's exact derivatives know "
         "products of reactants alone; make the species a reactant, or use get_Hnuclei(n(:))"
     )
+
+
+def _in_braces(spelt: str) -> bool:
+    return spelt.startswith("{") and spelt.endswith("}")
+
+
+def _bare(spelt: str) -> str:
+    return spelt[1:-1] if _in_braces(spelt) else spelt
+
+
+def _spelling(part: str) -> str:
+    """A species as KROME spells it: capitals, no blanks in braces, one spelling of the electron."""
+    capitals = part.upper()
+    inside = _bare(capitals).strip()
+    inside = "E" if inside == "E-" else inside
+    return f"{{{inside}}}" if _in_braces(capitals) else inside
 
 
 def _split_at_colon(text: str) -> tuple[str, str, str]:

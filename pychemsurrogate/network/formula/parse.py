@@ -1,7 +1,7 @@
 """Fortran expressions, read into trees: the grammar of the standard for reals and logicals, no evaluation by Python.
 
 Literals without a d exponent are read in double precision, and a ratio of whole numbers that Fortran would cut is
-refused. As gfortran does, `a**-b` and `a*-b` are read as `a**(-b)` and `a*(-b)`.
+refused. As gfortran does, `a**-b`, `a*-b` and `a+-b` are read with the sign in parentheses.
 """
 
 from __future__ import annotations
@@ -202,25 +202,20 @@ class Parser:
             raise self.error(f"an operand of {op} is a condition, not a number")
 
     def _sum(self) -> tuple[Node, bool]:
-        sign = self.accept("+", "-")
-        value = self._product()
-        if sign:
-            self._need_numbers(sign, value)
-        if sign == "-":
-            value = call("neg", value[0]), value[1]
+        value = self._signed(self._product)
         while (op := self.accept("+", "-")) is not None:
-            value = self._arithmetic(op, value, self._product())
+            value = self._arithmetic(op, value, self._signed(self._product))
         return value
 
     def _product(self) -> tuple[Node, bool]:
         value = self._factor()
         while (op := self.accept("*", "/")) is not None:
-            value = self._arithmetic(op, value, self._signed_factor())
+            value = self._arithmetic(op, value, self._signed(self._factor))
         return value
 
-    def _signed_factor(self) -> tuple[Node, bool]:
+    def _signed(self, operand: Callable[[], tuple[Node, bool]]) -> tuple[Node, bool]:
         sign = self.accept("+", "-")
-        value = self._factor()
+        value = operand()
         if sign:
             self._need_numbers(sign, value)
         return (call("neg", value[0]), value[1]) if sign == "-" else value
@@ -232,7 +227,7 @@ class Parser:
         self._depth += 1
         if self._depth > 60:
             raise self.error("powers of powers nested too deeply")
-        exponent = self._signed_factor()
+        exponent = self._signed(self._factor)
         self._depth -= 1
         return self._arithmetic("**", base, exponent)
 

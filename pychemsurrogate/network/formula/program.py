@@ -211,7 +211,7 @@ def evaluate(
         for number_, a, b, c in code.tolist():
             operation = names[number_]
             if operation == "constant":
-                values.append(float(constants[a]))
+                values.append(constants[a])
             elif operation == "temperature":
                 values.append(temperature)
             elif operation == "density":
