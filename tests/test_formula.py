@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ SAME: list[tuple[str, Callable[[float, float], float]]] = [
 ]
 
 
-@pytest.mark.parametrize("formula, expected", SAME, ids=[formula for formula, _ in SAME])
+@pytest.mark.parametrize(("formula", "expected"), SAME, ids=[formula for formula, _ in SAME])
 def test_value(formula: str, expected: Callable[[float, float], float]) -> None:
     for T in (0.7, 3.0, 120.0, 2500.0, 4e5):
         for x in (0.3, 1.0, 4.2):
@@ -89,8 +90,10 @@ def test_value(formula: str, expected: Callable[[float, float], float]) -> None:
 
 def test_out_of_range_says_so() -> None:
     assert value("exp(T)", 1e4) == math.inf
-    assert math.isnan(value("sqrt(x-2)", x=1.0)) and math.isnan(value("(x-2)**0.3", x=1.0))
-    assert value("log(x)", x=0.0) == -math.inf and value("1/x", x=0.0) == math.inf
+    assert math.isnan(value("sqrt(x-2)", x=1.0))
+    assert math.isnan(value("(x-2)**0.3", x=1.0))
+    assert value("log(x)", x=0.0) == -math.inf
+    assert value("1/x", x=0.0) == math.inf
     assert value("x**1.5", x=0.0) == 0.0
 
 
@@ -140,13 +143,18 @@ def test_refusal(formula: str) -> None:
     assert any(part in str(error.value) for part in REFUSED[formula].split("|"))
 
 
+FORMS = (
+    "({a})+{b}", "{a}-({b})", "({a})*({b})", "({a})/({b})", "-({a})", "abs({a})**({x})", "exp(-abs({a}))",
+    "log(1d0+abs({a}))", "sqrt(abs({a}))", "min({a},{b})", "max({a},{b},{c})", "tanh({a})", "({a})**2",
+    "merge({a},{b},({c})<({b}).and..not.({a})>=({c}))", "{a}*({b})", "{a}-({b})+({c})",
+)  # fmt: skip
+
+
 def random_formula(rng: random.Random, depth: int = 4) -> str:
     if depth == 0 or rng.random() < 0.15:
         return rng.choice([*NAMES, f"{rng.uniform(0.1, 30):.3g}d{rng.randint(-3, 3)}", f"{rng.uniform(1, 9):.2f}"])
     a, b, c = (random_formula(rng, depth - 1) for _ in range(3))
-    form = rng.choice(["({a})+{b}", "{a}-({b})", "({a})*({b})", "({a})/({b})", "-({a})", "abs({a})**({x})", "exp(-abs({a}))",
-                       "log(1d0+abs({a}))", "sqrt(abs({a}))", "min({a},{b})", "max({a},{b},{c})", "tanh({a})",
-                       "merge({a},{b},({c})<({b}).and..not.({a})>=({c}))", "({a})**2", "{a}*({b})", "{a}-({b})+({c})"])  # fmt: skip
+    form = rng.choice(FORMS)
     return form.format(a=a, b=b, c=c, x=rng.choice(["0.3", "-1.5", "3", "0.5"]))
 
 
@@ -156,31 +164,33 @@ def test_text_reads_back_as_the_same_formula() -> None:
         try:
             node = read(random_formula(rng))
         except NetworkError as error:
-            assert "finite" in str(error)
+            if "finite" not in str(error):
+                raise
             continue
         again = read(str(node))
-        assert again == node and str(again) == str(node)
+        assert again == node
+        assert str(again) == str(node)
 
 
 def test_broken_formulas_are_refused_and_nothing_else() -> None:
     rng = random.Random(4)
     letters = "T x()*+-/.,<>=:1deexp(log.and.not.merge{}|$ 0"
-    for _ in range(3000):
+    for _ in range(1000):
         text = list(random_formula(rng, 3))
         for _ in range(rng.randint(1, 4)):
             at = rng.randrange(len(text) + 1)
             text[at : at + rng.randint(0, 2)] = rng.choice(letters)
-        try:
+        with suppress(NetworkError):
             assert isinstance(read("".join(text)), Node)
-        except NetworkError:
-            pass
 
 
 def test_names_that_stand_for_formulas_do_not_grow_without_bound() -> None:
-    node = read("T*x")
+    def grown(node: Node, times: int) -> Node:
+        return node if times == 0 else grown(parse("a+a*a", lambda word: node), times - 1)
+
+    assert grown(read("T*x"), 5).size < 20_000
     with pytest.raises(NetworkError, match="too large"):
-        for _ in range(40):
-            node = parse("a+a*a", lambda word, now=node: now)
+        grown(read("T*x"), 40)
 
 
 LAWS = {
@@ -248,7 +258,7 @@ def test_negative_rates_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "formula, power",
+    ("formula", "power"),
     [
         ("3*zeta*tanh(T)", 1),
         ("3*zeta*n_H/(zeta+2*zeta)", 0),
@@ -273,14 +283,20 @@ def test_equal_values_are_computed_once() -> None:
     compiler = Compiler(CONDITIONS)
     first = compiler.add(read("exp(-3*log(T/3d2))*T**0.7"))
     size = len(compiler.code())
-    assert compiler.add(read("exp(-3*log(T/3d2))*T**0.7")) == first and len(compiler.code()) == size
+    assert compiler.add(read("exp(-3*log(T/3d2))*T**0.7")) == first
+    assert len(compiler.code()) == size
     compiler.add(read("T**(-0.2)"))  # a constant, a product, an exponential: the logarithm is there
     assert len(compiler.code()) == size + 3
 
 
 def test_monomials_are_exact() -> None:
     form = monomial(read("4.95d-17*(T*3d0)**2/(9d0*9d4)*exp(-232d0/T)"))
-    assert form is not None and float(form.factor) == 4.95e-17 and float(form.temperature) == 2 and form.inverse == -232
-    assert monomial(read("T+1")) is None and monomial(read("exp(T)")) is None
+    assert form is not None
+    assert float(form.factor) == 4.95e-17
+    assert float(form.temperature) == 2
+    assert form.inverse == -232
+    assert monomial(read("T+1")) is None
+    assert monomial(read("exp(T)")) is None
     found = pieces(read("merge(T,0d0,T<3)"))
-    assert found is not None and found[1:] == (0.0, 3.0)
+    assert found is not None
+    assert found[1:] == (0.0, 3.0)

@@ -398,7 +398,7 @@ def species_of(spelt: str) -> Species:
         charge = {"0": 0, "-": -1, "+": 1}[grain[1]]
         return declared_species(spelt, {"GRAIN": 1}, charge, _GRAIN_MASS_G)
     match = _SPELLING.fullmatch(spelt)
-    if match is None:
+    if match is None or re.match(r"FK\d", spelt):  # FK1, FK2, ...: species without mass
         raise NetworkError(
             f'the species "{spelt}" is not supported: names are made of {", ".join(_ELEMENTS).upper()}, isotopes such '
             "as [13C], E, GRAIN0, GRAIN+ and GRAIN-"
