@@ -34,6 +34,8 @@ void Solver::check_derivatives(const DerivativeRequest& request) const {
     CellArrays cells = request.cells;
     const DerivativeArrays& to = request.to;
     static constexpr double nothing = 0;
+    if (!cells.n_cm3 && to.kind == Derivative::rate_coefficients && tables_.reads_density())
+        throw Error(ErrorCode::argument, "the network's rates read the density: hand in the abundances too");
     if (!cells.n_cm3 && to.kind == Derivative::rate_coefficients) cells.n_cm3 = const_cast<double*>(&nothing);
     // Inputs may be shared by all cells; the outputs may not.
     const std::int64_t given = cells.cell_stride;

@@ -546,6 +546,19 @@ void Solver::inspect(const StepRequest& request, Report& report) const {
             report.repaired += mended;
         }
     }
+    if (plan_.view().n_values > 0) refuse_formulas(c);
+}
+
+// No path takes a cell in which a formula gives no rate.
+void Solver::refuse_formulas(const CellArrays& cells) const {
+    Scratch& mine = scratch();
+    const std::int64_t size = mine.collect(cells, [](std::int8_t status) { return status == status_EXACT_REQUESTED; });
+    const int threads = team_size(options_.threads, size);
+    const std::size_t bytes = kernels().integrator_bytes(plan_.view());
+    mine.reserve(threads, bytes);
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    run_team(threads, [&](int t) { kernels().refuse(plan_.view(), cells, queue, mine.workspaces[t].reserve(bytes)); });
 }
 
 template <class Call>
