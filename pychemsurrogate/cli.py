@@ -7,12 +7,32 @@ from dataclasses import replace
 import click
 
 import pychemsurrogate
+from pychemsurrogate import hosts
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(pychemsurrogate.__version__, prog_name="pychemsurrogate")
-def main() -> None:
+@click.option("--cflags", is_flag=True, help="Print the C and C++ compilers' flags for a host of libpcs.")
+@click.option("--libs", is_flag=True, help="Print the linker's flags for a host of libpcs.")
+@click.option("--include-dir", is_flag=True, help="Print the folder of pcs.h.")
+@click.option("--fortran-source", is_flag=True, help="Print the path of the Fortran module's source.")
+@click.option("--cmake-dir", is_flag=True, help="Print the folder of the CMake package.")
+@click.option("--pkg-config-dir", is_flag=True, help="Print the folder of pcs.pc.")
+@click.pass_context
+def main(context: click.Context, /, **asked: bool) -> None:
     """Astrochemical reaction networks for hydrodynamics: a surrogate with an exact integrator behind it."""
+    wanted = [name for name in asked if asked[name]]
+    if context.invoked_subcommand is not None:
+        if wanted:
+            raise click.UsageError(f"--{wanted[0].replace('_', '-')} stands alone, without a command")
+        return
+    if not wanted:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
+    try:
+        click.echo(" ".join(str(getattr(hosts, name)()) for name in wanted))
+    except hosts.HostsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()
