@@ -96,7 +96,7 @@ def cloud_hydro(*, mpi: bool = False) -> Path:
     options = [
         f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DEXAMPLE_MPI={'ON' if mpi else 'OFF'}",
-        "-DCMAKE_Fortran_FLAGS=-Werror",
+        f"-DCMAKE_Fortran_FLAGS=-Werror{' -fcheck=bounds' if mpi else ''}",
     ]
     run(["cmake", "-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options])
     run(["cmake", "--build", folder])

@@ -172,14 +172,14 @@ contains
   end subroutine
 
   ! The status of every cell of the box on rank 0; not allocated before the first step. All ranks must call it.
-  function whole_status(self, rows) result(status)
+  subroutine whole_status(self, rows, status)
     class(cell_chemistry), intent(in) :: self
     integer, intent(in) :: rows   ! of the box
-    integer(i1), allocatable :: status(:, :)
+    integer(i1), allocatable, intent(out) :: status(:, :)
     if (.not. allocated(self%status)) return
     allocate (status(size(self%status, 1), merge(rows, 0, rank == 0)))
     call gather_rows(self%status, status)
-  end function
+  end subroutine
 
   ! |sum a (n' - n)| / sum |a| max(n', n), the largest over elements and charge.
   pure function largest_defect(content, before, after) result(defect)

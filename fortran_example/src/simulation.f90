@@ -82,7 +82,7 @@ contains
     subroutine put_snapshot()
       integer(i1), allocatable :: status(:, :)
       whole = whole_box(cells)
-      status = chemistry%whole_status(cells%rows)
+      call chemistry%whole_status(cells%rows, status)
       if (rank == 0) call write_snapshot(folder, snapshot, step, whole, law, setup, chemistry, status, mode)
     end subroutine
 
