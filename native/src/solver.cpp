@@ -95,7 +95,7 @@ class Buffer {
     std::size_t size_ = 0;
 };
 
-// A team of threads for `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
+// Threads that work on `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
 int team_size(int wish, std::int64_t cells) {
 #ifdef _OPENMP
     if (omp_in_parallel()) return 1;
@@ -107,15 +107,19 @@ int team_size(int wish, std::int64_t cells) {
 #endif
 }
 
+// work(0) .. work(threads - 1), in a team of the host's own size however few of it work: from a smaller one OpenMP
+// would let the rest of the host's threads end, with their threadprivate data, and start new ones for the next region.
 template <class Work>
-void run_team(int threads, const Work& work) {
+void run_team(int wish, int threads, const Work& work) {
     if (threads == 1) return work(0);
 #ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
-    {
+#pragma omp parallel num_threads(wish > 0 ? wish : omp_get_max_threads())
+    if (omp_get_thread_num() < threads) {
         const QuietFloatingPoint quiet;  // each thread has traps of its own
         work(omp_get_thread_num());
     }
+#else
+    (void)wish;
 #endif
 }
 
@@ -596,7 +600,7 @@ void Solver::share(const Path& path, int threads, std::size_t bytes, const Call&
     const auto start = Clock::now();
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
-    run_team(threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
+    run_team(options_.threads, threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
     for (const SurrogateStatistics& s : mine.surrogate) {
         report.surrogate += s.accepted;
         report.by_path[path.index] += s.accepted;
@@ -882,7 +886,7 @@ void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& s
     mine.reserve(threads, bytes);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
-    run_team(threads, [&](int t) {
+    run_team(options_.threads, threads, [&](int t) {
         integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
     });
     for (const IntegratorStatistics& s : mine.integrator) {
