@@ -3,9 +3,9 @@
 
 Usage: python benchmarks/mpi_scaling.py [--repeats N] [--steps N] [--output FILE]
 
-Needs gfortran and Open MPI (tools/setup.sh fortran mpi). The first steps of the colliding flows (128 x 128 cells), by the
-program without MPI and by the one with it, which take turns. Milliseconds are wall time a step, of the slowest rank; the
-best of the repeats counts, since whatever else the machine does only adds to it, and the median is told beside it.
+Needs gfortran and Open MPI (tools/setup.sh fortran mpi). The first steps of the colliding flows (128 x 128 cells), by
+the program without MPI and by the one with it, which take turns. Milliseconds are wall time a step, of the slowest
+rank; the best of the repeats counts, since whatever else the machine does only adds to it; the median stands beside it.
 """
 
 from __future__ import annotations

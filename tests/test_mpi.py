@@ -1,4 +1,4 @@
-"""The ranks of an MPI run: the same bits for any number of them, how unequal they are, and mistakes that end the run."""
+"""The ranks of an MPI run: the same bits for any number of them, how unequal they are, mistakes that end the run."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_any_number_of_ranks_writes_the_same_bits(
 
 
 def test_imbalance_is_what_the_statuses_say(mpi_program: Path, tmp_path: Path) -> None:
-    """One step, one cell of five to the integrator by the bits of its input: rows 1-12 and 13-25 have their own share."""
+    """One step, one cell of five integrated, chosen by its input: rows 1-12 and 13-25 have shares of their own."""
     case = small_collision(f'{FIXED}, "exact_every=5"').replace("max_steps = 10", "max_steps = 1")
     folder = tmp_path / "run"
     printed = mpi.mpirun(2, command(mpi_program, folder, case.replace("&case", "&case\n  run%progress_every = 1")))

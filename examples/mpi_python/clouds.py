@@ -27,7 +27,7 @@ YEAR_S = 3.15576e7
 
 
 def young_clouds(solver: Solver, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Abundances [cm^-3] (cell, species) and temperatures [K] of molecular gas with ionised carbon, 1e2 to 1e6 cm^-3."""
+    """Abundances [cm^-3] (cell, species) and temperatures [K] of molecular gas with ionised carbon, 1e2..1e6 cm^-3."""
     density = np.geomspace(1e2, 1e6, count)
     n = np.zeros((count, len(solver.species)))
     for name, per_h in {"H2": 0.5, "O": 2e-4, "C+": 1e-4, "e-": 1e-4}.items():
