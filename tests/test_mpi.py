@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import guide
+import clouds
 import native_build
 import numpy as np
 import pytest
 import ranks as mpi
 
 from pychemsurrogate.evaluation.hydro import read_run
+from pychemsurrogate.network import Network
 from pychemsurrogate.status import Status
 
 pytestmark = pytest.mark.skipif(not (mpi.has_mpi() and native_build.has_fortran()), reason="no MPI, or no gfortran")
@@ -148,3 +150,30 @@ def test_mistakes_end_the_run_on_all_ranks(
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
     assert not (tmp_path / "run" / "summary.txt").exists()
+
+
+def test_program_of_the_guide(osu: Network, tmp_path: Path) -> None:
+    program = clouds.built("mpi", "clouds.f90", tmp_path)
+    values = set()
+    for ranks in (1, 2, 3):
+        (line,) = mpi.mpirun(ranks, [program]).splitlines()
+        _, _, value, _, imbalance = line.split()
+        values.add(value)
+        assert 1 <= float(imbalance) <= ranks
+    (value,) = values
+    assert float(value) == pytest.approx(clouds.mean_co(osu), rel=1e-12)
+
+
+def test_python_host_writes_the_same_file(osu: Network, tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    script = native_build.ROOT / "examples" / "mpi_python" / "clouds.py"
+    fixed = ["--model", MODEL, "--audit", "0", "--costs", "1.2,1.1,1.5,2.8", "--cells", "301", "--steps", "3"]
+    for ranks in (1, 2):
+        words = [sys.executable, script, *fixed, "--output", tmp_path / f"{ranks}.npy"]
+        seconds, exact = mpi.mpirun(ranks, words).splitlines()
+        assert seconds.startswith(f"seconds: largest / mean over {ranks} ranks")
+        assert 1 <= float(exact.split()[-1]) <= ranks
+    assert (tmp_path / "2.npy").read_bytes() == (tmp_path / "1.npy").read_bytes()
+    n = np.load(tmp_path / "1.npy")
+    assert n.shape == (301, osu.n_species)
+    assert (np.diff(n[:, osu.species_index("H2")]) > 0).all()  # in the order of their densities, as they were made
