@@ -16,12 +16,12 @@ demo: ## build everything, run the 2-D hydro code with the shipped model, show i
 	@PATH="$(BIN):$$PATH" fortran_example/run_demo.sh
 
 test: ## all checks and tests (minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev
 	@$(MAKE) --no-print-directory check
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev release
+	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev release
 	@"$(BIN)/python" -m pytest -m "long or not long"
 
 wheel: ## the source archive and a wheel that other machines can install, in dist/

@@ -558,7 +558,8 @@ void Solver::refuse_formulas(const CellArrays& cells) const {
     mine.reserve(threads, bytes);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
-    run_team(threads, [&](int t) { kernels().refuse(plan_.view(), cells, queue, mine.workspaces[t].reserve(bytes)); });
+    run_team(options_.threads, threads,
+             [&](int t) { kernels().refuse(plan_.view(), cells, queue, mine.workspaces[t].reserve(bytes)); });
 }
 
 template <class Call>
@@ -567,7 +568,7 @@ void Solver::share(const Path& path, int threads, std::size_t bytes, const Call&
     const auto start = Clock::now();
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
-    run_team(threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
+    run_team(options_.threads, threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
     for (const SurrogateStatistics& s : mine.surrogate) {
         report.surrogate += s.accepted;
         report.by_path[path.index] += s.accepted;
@@ -853,7 +854,7 @@ void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& s
     mine.reserve(threads, bytes);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
-    run_team(threads, [&](int t) {
+    run_team(options_.threads, threads, [&](int t) {
         integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
     });
     for (const IntegratorStatistics& s : mine.integrator) {

@@ -32,7 +32,7 @@ Converted& converted() {
 template <class Work>
 void for_cells(std::int64_t cells, int wish, const Work& work) {
     const int threads = team_size(wish, cells);
-    run_team(threads, [&](int t) {
+    run_team(wish, threads, [&](int t) {
         for (std::int64_t cell = cells * t / threads; cell < cells * (t + 1) / threads; ++cell) work(cell);
     });
 }
