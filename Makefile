@@ -21,7 +21,7 @@ test: ## all checks and tests (minutes)
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev hosts
 	@"$(BIN)/python" -m pytest -m "long or not long"
 
 record-instructions: ## count the integrator's instructions anew, after a change of speed that is meant

@@ -9,6 +9,7 @@
 #   venv      the virtual environment .venv with the build tools
 #   package   pychemsurrogate in .venv, editable; compiled again only when native sources changed
 #   plot, test, dev   the extra of that name; torch: the CPU build of torch for the tests
+#   hosts     the extra of that name: PyClaw, which gfortran compiles (a minute), and pyro2
 # Every part is skipped when it is already there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -111,7 +112,7 @@ part_torch() {
 for part in "$@"; do
     case $part in
     system | fortran | qemu | pkgconfig | valgrind | sundials | venv | package | torch) "part_$part" ;;
-    plot | test | dev) part_extra "$part" ;;
+    plot | test | dev | hosts) part_extra "$part" ;;
     *) fail "unknown part: $part" ;;
     esac
 done
