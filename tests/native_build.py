@@ -73,6 +73,7 @@ def build(*targets: str) -> NativeBuild:
         "-DPCS_WERROR=ON",
         "-DCMAKE_INSTALL_LIBDIR=lib",
         f"-DPCS_FORTRAN={fortran}",
+        f"-DPython_EXECUTABLE={sys.executable}",
     ]
     chosen = ["--target", *targets] if targets else []
     BUILD.mkdir(parents=True, exist_ok=True)

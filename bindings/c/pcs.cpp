@@ -12,9 +12,22 @@
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/solver.hpp"
+#ifdef PCS_EMBED
+#include "solver.hpp"
+#endif
+
+namespace {
+
+#ifdef PCS_EMBED
+using Engine = pcs::embed::Solver;  // bindings/embed: this file is the front of both libraries
+#else
+using Engine = pcs::Solver;
+#endif
+
+}  // namespace
 
 struct pcs_solver {
-    pcs::Solver solver;
+    Engine solver;
 };
 
 namespace {
@@ -57,7 +70,7 @@ int guarded(const Body& body) noexcept {
 }
 
 // Where the last call's counts go; null if nobody asked.
-std::int32_t* counts_of(const pcs::Solver& solver, int64_t n_cells) {
+std::int32_t* counts_of(const Engine& solver, int64_t n_cells) {
     std::vector<std::int32_t>& counts = this_thread().counts;
     counts.assign(solver.options().statistics && n_cells > 0 ? n_cells * pcs::n_cell_counts : 0, 0);
     return counts.empty() ? nullptr : counts.data();
@@ -65,6 +78,7 @@ std::int32_t* counts_of(const pcs::Solver& solver, int64_t n_cells) {
 
 const char* const closed = "the solver handle is null: open it with pcs_open first";
 
+#ifndef PCS_EMBED
 // Shipped models: $PCS_MODEL_PATH, then the tree (installed or built) that this library belongs to.
 std::vector<std::string> model_folders() {
     std::vector<std::string> folders;
@@ -86,6 +100,17 @@ std::vector<std::string> model_folders() {
                               .lexically_normal()
                               .string());
     return folders;
+}
+#endif
+
+std::unique_ptr<pcs_solver> open_solver(const char* model) {
+#ifdef PCS_EMBED
+    return std::unique_ptr<pcs_solver>(new pcs_solver{Engine(model)});
+#else
+    const pcs::ModelFile file(pcs::find_model(model, model_folders()));
+    pcs::kernels();  // a bad PCS_ISA is told here, not in the first step
+    return std::unique_ptr<pcs_solver>(new pcs_solver{Engine(file)});
+#endif
 }
 
 int find(const std::vector<std::string>& names, const char* name, const char* what) {
@@ -109,9 +134,7 @@ int pcs_open(const char* model, pcs_solver** out) {
     if (!out) return fail(PCS_E_ARGUMENT, "pcs_open: the pointer to the handle is null");
     *out = nullptr;
     return guarded([&] {
-        const pcs::ModelFile file(pcs::find_model(model ? model : "", model_folders()));
-        pcs::kernels();  // a bad PCS_ISA is told here, not in the first step
-        *out = new pcs_solver{pcs::Solver(file)};
+        *out = open_solver(model ? model : "").release();
         return 0;
     });
 }

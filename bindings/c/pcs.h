@@ -37,6 +37,7 @@ extern "C" {
 #define PCS_E_NAME (-104)     /* unknown species, condition or report key */
 #define PCS_E_MEMORY (-105)   /* out of memory */
 #define PCS_E_INTERNAL (-106) /* a defect of the library: please report it */
+#define PCS_E_PYTHON (-108)   /* libpcs_embed alone: no Python, or an exception in it, whose traceback is told */
 
 typedef struct pcs_solver pcs_solver; /* opaque */
 

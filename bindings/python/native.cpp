@@ -251,7 +251,10 @@ PYBIND11_MODULE(_native, m) {
         try {
             if (p) std::rethrow_exception(p);
         } catch (const pcs::Error& error) {
-            py::set_error(error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError, error.what());
+            const py::handle type = error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError;
+            py::object raised = type(error.what());
+            raised.attr("code") = static_cast<int>(error.code);  // as of pcs.h
+            PyErr_SetObject(type.ptr(), raised.ptr());
         }
     });
 
@@ -263,6 +266,12 @@ PYBIND11_MODULE(_native, m) {
             py::arg("path"))
         .def_property_readonly("species", [](const pcs::Solver& s) { return s.network().species; })
         .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.network().conditions; })
+        .def_property_readonly("conserved", [](const pcs::Solver& s) { return s.network().conserved; })
+        .def_property_readonly("composition",
+                               [](const pcs::Solver& s) {
+                                   const pcs::NetworkTables& t = s.network();
+                                   return Dense({t.n_conserved(), t.n_species()}, t.composition.data());
+                               })
         .def("set_option", &pcs::Solver::set_option, py::arg("key"), py::arg("value"))
         .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
@@ -326,6 +335,8 @@ PYBIND11_MODULE(_native, m) {
             return std::pair(t.rtol, t.atol);
         },
         py::arg("target_error_dex"), "(rtol, atol) that a target error picks for the exact integrator.");
+    m.def("find_model", &pcs::find_model, py::arg("path_or_name"), py::arg("folders"),
+          "The path of a model file, looked for by its name in the folders.");
     m.def("status_message", &pcs::status_message, py::arg("status"));
     m.def("object_flags", &pcs::object_flags, py::arg("isa"), "The compiler's flags for compiled kernels.");
     m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");

@@ -234,17 +234,6 @@ Mode mode_of(const std::string& name) {
     return static_cast<Mode>(choose("mode", name, {{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
 }
 
-const char* status_message(int status) {
-    switch (status) {
-#define PCS_STATUS(name, value, message) \
-    case value:                          \
-        return message;
-#include "pcs/status.def"
-#undef PCS_STATUS
-    }
-    return "unknown status";
-}
-
 // A learned path: a map with its gate, and what belongs to the handle.
 struct Solver::Path {
     Path(const std::string& name, int index, const ModelFile& file, const NetworkTables& tables, const Plan& plan)

@@ -6,7 +6,7 @@
 
 namespace pcs {
 
-enum class ErrorCode : int { argument = -101, file = -102, option = -103, name = -104, memory = -105, internal = -106 };
+enum class ErrorCode : int { argument = -101, file = -102, option = -103, name = -104, memory = -105, internal = -106, python = -108 };
 
 class Error : public std::runtime_error {
   public:
