@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -136,3 +136,9 @@ def cells(osu: Network) -> tuple[NDArray[np.float64], ...]:
 def libpcs() -> NativeBuild:
     """libpcs, built by CMake."""
     return build("pcs")
+
+
+@pytest.fixture(scope="session")
+def libpcs_embed() -> NativeBuild:
+    """libpcs_embed, the same interface served by Python."""
+    return replace(build("pcs_embed"), name="pcs_embed")
