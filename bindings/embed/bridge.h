@@ -28,11 +28,13 @@ typedef struct pcs_bridge_cells {
     int64_t error_stride;
 } pcs_bridge_cells;
 
-/* Where a derivative goes: values[cell * cell_stride + row * row_stride + column * column_stride]. */
-typedef struct pcs_bridge_values {
+/* Where a derivative goes: values[cell * cell_stride + row * row_stride + column * column_stride]. kind: 0 rate
+ * coefficients, one row a reaction; 1 dn/dt, one row a species; 2 its Jacobian, one column a species as well. */
+typedef struct pcs_bridge_derivative {
+    int32_t kind;
     double* values;
     int64_t cell_stride, row_stride, column_stride;
-} pcs_bridge_values;
+} pcs_bridge_derivative;
 
 /* What an open model says of itself; the lists hold one name a line, and all of it lives until the next call of `open`
  * or `set_option` for the model. */
@@ -41,6 +43,7 @@ typedef struct pcs_bridge_model {
     const char *species, *conditions, *conserved, *equations;
     int32_t n_composition;     /* conserved quantities x species, or 0 where the model does not tell */
     const double* composition; /* (conserved, species) */
+    int32_t n_masses;          /* species, or 0 */
     const double* mass_g;      /* (species), NaN: not known */
 } pcs_bridge_model;
 
@@ -54,6 +57,7 @@ typedef struct pcs_bridge {
     /* (cells, times): mask, status (both may be null); out_cm3: (cells, times, species) */
     int (*trajectory)(int64_t id, const pcs_bridge_cells* cells, int64_t n_times, const double* times_s,
                       double* out_cm3, int conserve, const int8_t* mask, int8_t* status, double* figures);
+    int (*derive)(int64_t id, const pcs_bridge_cells* cells, const pcs_bridge_derivative* to);
     int (*costs)(int64_t id, int n, double* costs_us, int* count);
     /* Of the library: keeps the message of the calling thread's error. */
     void (*fail)(const char* message);

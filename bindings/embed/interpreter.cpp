@@ -21,9 +21,9 @@
 #include <system_error>
 #include <vector>
 
-#include "bridge_text.hpp"  // made by CMake: bridge.h as text
 #include "pcs/error.hpp"
 #include "pcs/quiet.hpp"
+#include "recorded.hpp"
 
 namespace pcs::embed {
 
@@ -93,10 +93,10 @@ Environment find_environment() {
                    "there, or set PCS_PYTHON to the python of one with pychemsurrogate");
         return {python_of(active), "VIRTUAL_ENV"};
     }
-    if (is_there(PCS_BUILD_PYTHON)) return {PCS_BUILD_PYTHON, "the Python that libpcs_embed was built with"};
+    if (is_there(recorded_python)) return {recorded_python, "the Python that libpcs_embed was built with"};
     refuse("no Python found: set PCS_PYTHON to the python of an environment with pychemsurrogate (neither PCS_PYTHON "
-           "nor VIRTUAL_ENV is set, libpcs_embed lies in no environment, and " PCS_BUILD_PYTHON
-           ", with which it was built, is not there)");
+           "nor VIRTUAL_ENV is set, libpcs_embed lies in no environment, and " +
+           std::string(recorded_python) + ", with which it was built, is not there)");
 }
 
 // The value of a key in an environment's pyvenv.cfg, "" if there is none.
@@ -167,8 +167,8 @@ void check_standard_library(const Environment& environment) {
 fs::path find_libpython(const Environment& environment) {
     const fs::path prefix = base_bin(environment.python).parent_path();
     std::string looked;
-    for (const char* place : {"lib", "lib64", PCS_BUILD_MULTIARCH})
-        for (const char* name : {PCS_BUILD_SONAME, "libpython" PCS_TEXT(PY_MAJOR_VERSION) "." PCS_TEXT(PY_MINOR_VERSION) ".so"}) {
+    for (const char* place : {"lib", "lib64", recorded_multiarch})
+        for (const char* name : {recorded_soname, "libpython" PCS_TEXT(PY_MAJOR_VERSION) "." PCS_TEXT(PY_MINOR_VERSION) ".so"}) {
             const fs::path candidate = prefix / place / name;
             if (*place && is_there(candidate)) return candidate;
             if (*place) looked += (looked.empty() ? "" : ", ") + candidate.string();
@@ -375,9 +375,9 @@ void connect(const Functions& py) {
     if (names) py.PyDict_SetItemString(names, "__builtins__", py.PyEval_GetBuiltins());
     set("ours", py.PyBool_FromLong(ours));
     set("address", py.PyLong_FromVoidPtr(&table));
-    set("declarations", py.PyUnicode_FromString(bridge_text));
+    set("declarations", py.PyUnicode_FromString(recorded_bridge));
     set("figures", py.PyUnicode_FromString(report_names));
-    set("release", py.PyUnicode_FromString(PCS_RELEASE));
+    set("release", py.PyUnicode_FromString(recorded_release));
     std::string error = "Python is out of memory";
     if (PyObject* code = py.Py_CompileString(bootstrap, "<libpcs_embed>", Py_file_input)) {
         if (PyObject* result = py.PyEval_EvalCode(code, names, names)) {

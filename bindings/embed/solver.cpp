@@ -1,6 +1,7 @@
 // A model that Python serves: checks, and what crosses the bridge. SPDX-License-Identifier: BSD-3-Clause
 #include "solver.hpp"
 
+#include <cmath>
 #include <sstream>
 
 #include "interpreter.hpp"
@@ -36,6 +37,18 @@ void throw_if(int code) {
     if (code != 0) throw Error(static_cast<ErrorCode>(code), bridge_error());
 }
 
+pcs_bridge_cells cells_of(const StepRequest& request) {
+    const CellArrays& c = request.cells;
+    return {c.n_cells,      c.n_cm3,
+            c.cell_stride,  c.species_stride,
+            c.temperature_K, c.temperature_stride,
+            c.conditions,   c.condition_cell_stride,
+            c.condition_stride, c.dt_s,
+            c.dt_stride,    request.mask,
+            c.status,       c.counts,
+            c.error_dex,    c.error_stride};
+}
+
 // Call the Python side with the host's floating-point traps at rest: numpy and torch do not mind an inexact 1/0.
 template <class Function, class... Arguments>
 void call(Function pcs_bridge::*function, Arguments... arguments) {
@@ -64,6 +77,9 @@ void Solver::take(const pcs_bridge_model& model) {
     tables_.conditions = lines(model.conditions);
     tables_.conserved = lines(model.conserved);
     tables_.composition.assign(model.composition, model.composition + model.n_composition);
+    tables_.mass_g.assign(model.mass_g, model.mass_g + model.n_masses);
+    equations_ = lines(model.equations);
+    tables_.law.assign(equations_.size(), 0);  // as many reactions
 }
 
 void Solver::set_option(const std::string& key, const std::string& value) {
@@ -73,64 +89,52 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     if (key == "statistics") options_.statistics = value == "on";
 }
 
-pcs_bridge_cells Solver::cells_of(const StepRequest& request, bool needs_dt) const {
-    const CellArrays& c = request.cells;
-    const auto require = [](bool condition, const char* message) {
-        if (!condition) throw Error(ErrorCode::argument, message);
-    };
-    require(c.n_cells >= 0, "the number of cells is negative");
-    if (c.n_cells > 0) {
-        require(c.n_cm3 && c.temperature_K && (c.dt_s || !needs_dt),
-                "the arrays of abundances, dt and temperature must not be null");
-        require(c.conditions || tables_.conditions.empty(),
-                "the network has conditions (such as zeta), but their array is null");
-        require(c.species_stride != 0 || tables_.n_species() == 1, "the species stride of the abundances is 0");
-        require(!c.error_dex || c.error_stride != 0 || c.n_cells == 1,
-                "the error stride is 0: all cells would share one");
-        require(c.cell_stride != 0 || c.n_cells == 1, "the cell stride of the abundances is 0: all cells would be one");
-    }
-    return {c.n_cells,
-            c.n_cm3,
-            c.cell_stride,
-            c.species_stride,
-            c.temperature_K,
-            c.temperature_stride,
-            c.conditions,
-            c.condition_cell_stride,
-            c.condition_stride,
-            c.dt_s,
-            c.dt_stride,
-            request.mask,
-            c.status,
-            c.counts,
-            c.error_dex,
-            c.error_stride};
+CallShape Solver::shape() const {
+    return {tables_.n_species(), tables_.n_conditions(), tables_.n_reactions(), 0};
+}
+
+double Solver::mass_g(int species) const {
+    if (tables_.mass_g.empty() || std::isnan(tables_.mass_g[species]))
+        throw Error(ErrorCode::file, "the model does not say what the species " + tables_.species[species] + " weighs");
+    return tables_.mass_g[species];
 }
 
 Report Solver::step(const StepRequest& request) const {
-    const pcs_bridge_cells cells = cells_of(request, true);
+    check_step(request.cells, shape());
+    const pcs_bridge_cells cells = cells_of(request);
     double figures[n_figures];
     call(&pcs_bridge::step, id_, &cells, figures);
     return to_report(figures);
 }
 
 Report Solver::equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const {
-    const pcs_bridge_cells cells = cells_of(request, false);
+    check_cells(request.cells, shape());
+    const pcs_bridge_cells cells = cells_of(request);
     double figures[n_figures];
     call(&pcs_bridge::equilibrium, id_, &cells, settings.tolerance, settings.duration_s, figures);
     return to_report(figures);
 }
 
 Report Solver::trajectory(const TrajectoryRequest& request) const {
-    const pcs_bridge_cells cells = cells_of({request.cells, nullptr}, false);
+    check_cells(request.cells, shape());
+    check_trajectory(request, shape());
     const TrajectoryArrays& to = request.trajectory;
-    if (to.n_times < 0) throw Error(ErrorCode::argument, "the number of times is negative");
-    if (cells.n_cells == 0 || to.n_times == 0) return {};
-    if (!to.times_s || !to.n_cm3) throw Error(ErrorCode::argument, "the arrays of times and results must not be null");
+    if (request.cells.n_cells == 0 || to.n_times == 0) return {};
+    const pcs_bridge_cells cells = cells_of({request.cells, nullptr});
     double figures[n_figures];
     call(&pcs_bridge::trajectory, id_, &cells, to.n_times, to.times_s, to.n_cm3, static_cast<int>(to.conserve),
          request.mask, to.status, figures);
     return to_report(figures);
+}
+
+void Solver::derive(const DerivativeRequest& request) const {
+    check_derivatives(request, shape());
+    if (request.cells.n_cells == 0) return;
+    const DerivativeArrays& to = request.to;
+    const pcs_bridge_cells cells = cells_of({request.cells, nullptr});
+    const pcs_bridge_derivative where{static_cast<int>(to.kind), to.values, to.cell_stride, to.row_stride,
+                                      to.column_stride};
+    call(&pcs_bridge::derive, id_, &cells, &where);
 }
 
 Costs Solver::costs() const {

@@ -35,6 +35,7 @@ pcs::NetworkTables tables_from(const py::dict& d) {
     t.conditions = names("conditions");
     t.composition = to_vector(d["composition"].cast<Dense>());
     t.scale_weights = to_vector(d["scale_weights"].cast<Dense>());
+    t.mass_g = to_vector(d["mass_g"].cast<Dense>());
     t.reactants = to_vector(d["reactants"].cast<Indices>());
     const auto products = d["products"].cast<Indices>();
     t.n_products = products.ndim() == 2 ? static_cast<int>(products.shape(1)) : -1;
@@ -71,7 +72,7 @@ pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, co
         throw py::value_error("status must be contiguous with one value a cell");
     if (mask && (mask->ndim() != 1 || mask->shape(0) != cells || (cells > 1 && stride(*mask, 0) != 1)))
         throw py::value_error("mask must be contiguous with one value a cell");
-    if (conditions.ndim() != 2 || conditions.shape(1) != solver.network().n_conditions() ||
+    if (conditions.ndim() != 2 || conditions.shape(1) != std::ssize(solver.conditions()) ||
         (conditions.shape(0) != cells && conditions.shape(0) != 1))
         throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
     if (counts && (counts->ndim() != 2 || counts->shape(0) != cells || counts->shape(1) != pcs::n_cell_counts ||
@@ -155,6 +156,33 @@ py::dict trajectory(const pcs::Solver& solver, F64 n, F64 temperature, F64 condi
         report = solver.trajectory(request);
     }
     return to_dict(solver, report);
+}
+
+// values (cells, rows, columns), any strides; n may be absent for rate coefficients alone.
+void derive(const pcs::Solver& solver, int kind, std::optional<F64> n, const F64& temperature, const F64& conditions,
+            F64 values, I8 status) {
+    const auto cells = values.ndim() == 3 ? values.shape(0) : -1;
+    const auto S = static_cast<py::ssize_t>(solver.network().n_species());
+    const py::ssize_t rows = kind == 0 ? solver.network().n_reactions() : S, columns = kind == 2 ? S : 1;
+    if (kind < 0 || kind > 2 || cells < 0 || values.shape(1) != rows || values.shape(2) != columns)
+        throw py::value_error("values must be (cells, rows, columns)");
+    if (n && (n->ndim() != 2 || (n->shape(0) != cells && n->shape(0) != 1) || n->shape(1) != S))
+        throw py::value_error("n must be (cells, species)");
+    if (status.ndim() != 1 || status.shape(0) != cells || (cells > 1 && stride(status, 0) != 1))
+        throw py::value_error("status must be contiguous with one value a cell");
+    if (conditions.ndim() != 2 || conditions.shape(1) != std::ssize(solver.conditions()) ||
+        (conditions.shape(0) != cells && conditions.shape(0) != 1))
+        throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
+    const PerCell T = per_cell(temperature, cells, "temperature");
+    const bool shared = n && n->shape(0) == 1 && cells != 1;
+    const pcs::DerivativeRequest request{
+        {cells, n ? const_cast<double*>(n->data()) : nullptr, n && !shared ? stride(*n, 0) : 0, n ? stride(*n, 1) : 0,
+         T.data, T.cell_stride, conditions.data(), conditions.shape(0) == 1 ? 0 : stride(conditions, 0),
+         stride(conditions, 1), nullptr, 0, status.mutable_data(), 0, -1},
+        {static_cast<pcs::Derivative>(kind), values.mutable_data(), stride(values, 0), stride(values, 1),
+         stride(values, 2)}};
+    py::gil_scoped_release release;
+    solver.derive(request);
 }
 
 Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
@@ -265,7 +293,9 @@ PYBIND11_MODULE(_native, m) {
             "open", [](const std::string& path) { return std::make_unique<pcs::Solver>(pcs::ModelFile(path)); },
             py::arg("path"))
         .def_property_readonly("species", [](const pcs::Solver& s) { return s.network().species; })
-        .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.network().conditions; })
+        .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.conditions(); })
+        .def_property_readonly("equations", [](const pcs::Solver& s) { return s.equations(); })
+        .def_property_readonly("mass_g", [](const pcs::Solver& s) { return s.network().mass_g; })
         .def_property_readonly("conserved", [](const pcs::Solver& s) { return s.network().conserved; })
         .def_property_readonly("composition",
                                [](const pcs::Solver& s) {
@@ -298,6 +328,10 @@ PYBIND11_MODULE(_native, m) {
              py::arg("mask").noconvert() = py::none(),
              "The states (cells, times, species) [cm^-3] at elapsed times [s] into out, the status of every pair into "
              "status (cells, times); mode as in set_option. Returns the report.")
+        .def("derive", &derive, py::arg("kind"), py::arg("n").noconvert(), py::arg("temperature").noconvert(),
+             py::arg("conditions").noconvert(), py::arg("values").noconvert(), py::arg("status").noconvert(),
+             "Rate coefficients (kind 0, n may be None), dn/dt (1) or its Jacobian (2) of every cell into values "
+             "(cells, rows, columns), of any strides.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def(
             "generate_code", [](const pcs::Solver& s) { return pcs::generate_code(s.plan()); },

@@ -36,20 +36,9 @@ Journey& journey() {
     return mine;
 }
 
-void check_times(const TrajectoryArrays& trajectory) {
-    if (trajectory.n_times < 0) throw Error(ErrorCode::argument, "the number of times is negative");
-    for (std::int64_t k = 0; k < trajectory.n_times; ++k) {
-        const double t = trajectory.times_s[k], before = k > 0 ? trajectory.times_s[k - 1] : -1;
-        if (!(t >= 0 && t <= longest_dt && t > before))
-            throw Error(ErrorCode::argument, "time " + std::to_string(k) +
-                                                 " of the trajectory: times are elapsed seconds, at least 0, at most "
-                                                 "1e20, each later than the one before");
-    }
-}
-
 }  // namespace
 
-Report Solver::trajectory(const TrajectoryRequest& request) const {
+Report Solver::trajectory_of_densities(const TrajectoryRequest& request) const {
     const QuietFloatingPoint quiet;
     const auto start = std::chrono::steady_clock::now();
     constexpr double one_second = 1;  // the times are checked here, not as a cell's dt
@@ -58,13 +47,11 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
     given.cells.dt_stride = 0;
     given.cells.repair = options_.repair;
     given.cells.electron = electron_;
-    check(given);
+    check_step(given.cells, shape());
+    check_trajectory(request, shape());
     const std::int64_t cells = given.cells.n_cells, times = request.trajectory.n_times;
     Report report;
     if (cells == 0 || times == 0) return report;
-    if (!request.trajectory.times_s || !request.trajectory.n_cm3)
-        throw Error(ErrorCode::argument, "the arrays of times and results must not be null");
-    check_times(request.trajectory);
     if (request.mode == Mode::surrogate && paths_.empty())
         throw Error(ErrorCode::option, "mode surrogate needs a model with a surrogate; this one holds a network alone");
     if (!request.trajectory.conserve && request.mode != Mode::surrogate)

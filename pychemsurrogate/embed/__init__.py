@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pychemsurrogate.embed.bridge import serve
-from pychemsurrogate.embed.errors import CallError
+from pychemsurrogate.embed.errors import HostError
 from pychemsurrogate.embed.python_model import HostModel
 
-__all__ = ["CallError", "HostModel", "serve"]
+__all__ = ["HostError", "HostModel", "serve"]

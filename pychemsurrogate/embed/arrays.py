@@ -48,8 +48,13 @@ def batch_of(cells: Any, species: int, conditions: int) -> Batch:
         table = wrap(cells.conditions, np.float64, (rows, conditions), strides, writeable=False)
     else:
         table = np.empty((min(count, 1), 0))
+    if cells.n_cm3:
+        each = count if cells.cell_stride or count == 1 else 1  # derivatives may share one state
+        n = wrap(cells.n_cm3, np.float64, (each, species), (cells.cell_stride, cells.species_stride), writeable=True)
+    else:
+        n = np.empty((0, species))
     return Batch(
-        n=wrap(cells.n_cm3, np.float64, (count, species), (cells.cell_stride, cells.species_stride), writeable=True),
+        n=n,
         dt=column(cells.dt_s, count, cells.dt_stride) if cells.dt_s else _ONE[0],
         temperature=column(cells.temperature_K, count, cells.temperature_stride),
         conditions=table,

@@ -94,7 +94,11 @@ class Bridge:
         _models.pop(number).close()
 
     def _set_option(self, number: int, key: Any, value: Any, out: Any) -> None:
-        _models[number].set_option(self._ffi.string(key).decode(), self._ffi.string(value).decode())
+        model = _models[number]
+        conditions = model.conditions
+        model.set_option(self._ffi.string(key).decode(), self._ffi.string(value).decode())
+        if model.conditions != conditions:
+            self._describe(number, out)
 
     def _step(self, number: int, cells: Any, figures: Any) -> None:
         model = _models[number]
@@ -127,6 +131,15 @@ class Bridge:
         chosen = flags(mask, pairs) if mask else None
         self._report(model.trajectory(batch, moments, states, told_status, chosen, bool(conserve)), figures)
 
+    def _derive(self, number: int, cells: Any, to: Any) -> None:
+        model = _models[number]
+        rates, species = to.kind == 0, len(model.species)
+        batch = batch_of(cells, species, len(model.conditions))
+        extents = (len(batch.status), len(model.equations) if rates else species, species if to.kind == 2 else 1)
+        strides = (to.cell_stride, to.row_stride, to.column_stride)
+        values = wrap(to.values, np.float64, extents, strides, writeable=True)
+        model.derive(to.kind, batch.n if cells.n_cm3 else None, batch, values)
+
     def _costs(self, number: int, size: int, costs: Any, told_count: Any) -> None:
         values = _models[number].costs()
         for k, value in enumerate(values[:size]):
@@ -145,6 +158,9 @@ class Bridge:
         composition = np.ascontiguousarray(model.composition, dtype=np.float64)
         alive += [composition, ffi.cast("const double*", composition.ctypes.data)]
         out.composition, out.n_composition = alive[-1], composition.size
+        masses = np.ascontiguousarray(model.mass_g, dtype=np.float64)
+        alive += [masses, ffi.cast("const double*", masses.ctypes.data)]
+        out.mass_g, out.n_masses = alive[-1], masses.size
         self._alive[number] = alive
 
     def _report(self, told_figures: Figures, figures: Any) -> None:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from enum import IntEnum
 
 from pychemsurrogate.model_file import ModelFileError
+from pychemsurrogate.status import CallError as Code
 
 
-class Code(IntEnum):
-    """The PCS_E_... codes of pcs.h that Python gives."""
-
-    ARGUMENT = -101
-    FILE = -102
-    OPTION = -103
-    MEMORY = -105
-    PYTHON = -108
-
-
-class CallError(ValueError):
+class HostError(ValueError):
     """A failure that the host is told as it is, without a traceback. code: a code of pcs.h."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -28,7 +18,7 @@ class CallError(ValueError):
 
 def told(error: BaseException) -> tuple[int, str]:
     """The code and the message for the host: with the traceback, unless the error is one of ours that says it all."""
-    code = getattr(error, "code", None)  # of CallError and of the native core's errors
+    code = getattr(error, "code", None)  # of HostError and of the native core's errors
     if isinstance(error, (ValueError, RuntimeError)) and isinstance(code, int):
         return code, str(error)
     if isinstance(error, ModelFileError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
-from pychemsurrogate.embed.errors import CallError, Code
+from pychemsurrogate.embed.errors import Code, HostError
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.solver import Report, Solver
 from pychemsurrogate.solver.ladder import Batch
@@ -37,7 +38,7 @@ class Served(ABC):
 
     @abstractmethod
     def set_option(self, key: str, value: str) -> None:
-        """Set an option. Raises CallError or the native core's ValueError for what is not one; nothing changes then."""
+        """Set an option. Raises HostError or the native core's ValueError for what is not one; nothing changes then."""
 
     @abstractmethod
     def step(self, batch: Batch) -> Figures:
@@ -59,9 +60,16 @@ class Served(ABC):
     ) -> Figures:
         """The states (cells, times, species) at the times into out, status (cells, times); the batch stays."""
 
+    def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        """Rate coefficients (kind 0), dn/dt (1) or its Jacobian (2) into values (cells, rows, columns); the status too.
+
+        n: of a call that reads abundances, (cells, species).
+        """
+        raise HostError(Code.OPTION, "this model does not tell rates or derivatives")
+
     def costs(self) -> list[float]:
         """What cells cost [us], as pcs_costs tells it."""
-        raise CallError(Code.OPTION, "this model has no router, so nothing is weighed")
+        raise HostError(Code.OPTION, "this model has no router, so nothing is weighed")
 
     def close(self) -> None:
         """The host has closed the model."""
@@ -83,7 +91,7 @@ class SolverModel(Served):
         self.conserved, self.composition = tables.conserved, tables.composition
 
     def set_option(self, key: str, value: str) -> None:
-        raise CallError(Code.OPTION, f"option {key}: the Python function that made this solver has set its options")
+        raise HostError(Code.OPTION, f"option {key}: the Python function that made this solver has set its options")
 
     def step(self, batch: Batch) -> Figures:
         return complete(self._solver.advance(batch), batch.status)
@@ -120,8 +128,10 @@ class FileModel(Served):
         self._file: ModelFile | None = None
         self._chosen = {"mode": "auto", "path": "", "integrator": "native", "repair": "none", "device": "cpu"}
         self._solver: SolverModel | None = None  # None: the core serves
+        self._weights: FloatArray | None = None  # what a density is divided by in the host's units; None: in none
         self.species, self.conditions = self._core.species, self._core.conditions
         self.conserved, self.composition = self._core.conserved, self._core.composition
+        self.equations, self.mass_g = self._core.equations, np.array(self._core.mass_g)
 
     def set_option(self, key: str, value: str) -> None:
         """The options of libpcs, and engine, device, integrator=scipy."""
@@ -137,18 +147,22 @@ class FileModel(Served):
             self._chosen = chosen
         if key == "integrator" and own:
             self._core.set_option(key, "host")  # the exact path's cells are left to scipy
+        if key == "units":
+            weights = {"hydrogen_fraction": np.ones(len(self.species)), "mass_fraction": 1.0 / self.mass_g}
+            self._weights = weights.get(value)
+            self.conditions = self._core.conditions
 
     def _solver_for(self, chosen: dict[str, str]) -> SolverModel | None:
         device, integrator = chosen["device"], chosen["integrator"]
         engine = chosen.get("engine", "native" if device == "cpu" else "torch")
         if engine not in ENGINES:
-            raise CallError(Code.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
+            raise HostError(Code.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
         if engine == "native" and device != "cpu":
-            raise CallError(Code.OPTION, f"option device is '{device}': engine native serves the cpu alone")
+            raise HostError(Code.OPTION, f"option device is '{device}': engine native serves the cpu alone")
         if engine == "native" and integrator != "scipy":
             return None
         if integrator == "host":
-            raise CallError(Code.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
+            raise HostError(Code.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
         if engine == "torch":
             _require_device(device)
         if self._file is None:
@@ -159,7 +173,12 @@ class FileModel(Served):
 
     def step(self, batch: Batch) -> Figures:
         if self._solver is not None:
-            return self._solver.step(batch)
+            densities, scale = self._densities(batch)
+            figures = self._solver.step(densities)
+            if scale is not None:
+                served = _served(batch.status)
+                batch.n[served] = densities.n[served] / scale[served]
+            return figures
         columns = (batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts)
         return self._core.step(*columns, error_dex=batch.error_dex)
 
@@ -177,29 +196,50 @@ class FileModel(Served):
         conserve: bool,
     ) -> Figures:
         if self._solver is not None:
-            return self._solver.trajectory(batch, times, out, status, mask, conserve)
+            if not conserve and self._chosen["mode"] != "surrogate":
+                raise HostError(Code.OPTION, "trajectories without conservation are for mode surrogate alone")
+            densities, scale = self._densities(batch)
+            figures = self._solver.trajectory(densities, times, out, status, mask, conserve)
+            if scale is not None:
+                out /= scale[:, None]
+                np.copyto(out, batch.n[:, None], where=~_served(status)[..., None])
+            return figures
         columns = (batch.n, batch.temperature, batch.conditions, times, out, status)
         return self._core.trajectory(*columns, self._chosen["mode"], conserve, mask)
+
+    def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        self._core.derive(kind, n, batch.temperature, batch.conditions, values, batch.status)
 
     def costs(self) -> list[float]:
         return list(self._core.costs().values())
 
+    def _densities(self, batch: Batch) -> tuple[Batch, FloatArray | None]:
+        """The batch in cm^-3, and what each density (cells, species) is of the host's number; None: they are its own."""
+        if self._weights is None:
+            return batch, None
+        density = batch.conditions[:, -1]
+        scale = np.where((density > 0) & np.isfinite(density), density, np.nan)[:, None] * self._weights
+        scale = np.broadcast_to(scale, batch.n.shape)
+        return replace(batch, n=batch.n * scale, conditions=batch.conditions[:, :-1]), scale
 
-def _with_own_choices(error: ValueError, key: str) -> CallError:
+
+def _served(status: NDArray[np.int8]) -> NDArray[np.bool_]:
+    return (status == Status.SURROGATE) | (status >= Status.EXACT_REQUESTED)
+
+
+def _with_own_choices(error: ValueError, key: str) -> HostError:
     """The native core's error, with what it does not know of."""
     more = ", scipy" if key == "integrator" else ""
-    if "unknown option" in str(error):
-        more = ", engine, device"
-    return CallError(getattr(error, "code", Code.OPTION), f"{error}{more}")
+    return HostError(getattr(error, "code", Code.OPTION), f"{error}{more}")
 
 
 def _require_device(device: str) -> None:
-    """Raise CallError unless torch is there and has the device."""
+    """Raise HostError unless torch is there and has the device."""
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise CallError(Code.OPTION, f"engine torch: {error}; pip install 'pychemsurrogate[torch]'") from None
+        raise HostError(Code.OPTION, f"engine torch: {error}; pip install 'pychemsurrogate[torch]'") from None
     try:
         torch.empty(1, device=device)
     except (AssertionError, RuntimeError) as error:  # AssertionError: a torch without CUDA
-        raise CallError(Code.OPTION, f"option device is '{device}': {error}") from None
+        raise HostError(Code.OPTION, f"option device is '{device}': {error}") from None

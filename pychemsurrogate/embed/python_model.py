@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pychemsurrogate.embed.errors import CallError, Code
+from pychemsurrogate.embed.errors import Code, HostError
 from pychemsurrogate.embed.model import Figures, FloatArray, Served, SolverModel
 from pychemsurrogate.solver import Solver
 from pychemsurrogate.solver.ladder import Batch
@@ -54,7 +54,7 @@ def open_python_model(name: str) -> Served:
     """The model that the function of "package.module:name" makes. Its errors are the host's, with their traceback."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise CallError(Code.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
+        raise HostError(Code.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
     made: Any = import_module(module)
     for part in attribute.split("."):
         made = getattr(made, part)
@@ -79,14 +79,14 @@ class PythonModel(Served):
     def set_option(self, key: str, value: str) -> None:
         if key == "species":
             if value.split(",") != list(self.species):
-                raise CallError(Code.OPTION, f"the host's species are not those of {self._name}: {self.species}")
+                raise HostError(Code.OPTION, f"the host's species are not those of {self._name}: {self.species}")
         elif hasattr(self._model, "set_option"):
             try:
                 self._model.set_option(key, value)
             except ValueError as error:
-                raise CallError(Code.OPTION, f"option {key}: {error}") from None
+                raise HostError(Code.OPTION, f"option {key}: {error}") from None
         else:
-            raise CallError(Code.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
+            raise HostError(Code.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
 
     def step(self, batch: Batch) -> Figures:
         more = {} if batch.error_dex is None else {"error_dex": batch.error_dex}
@@ -124,7 +124,7 @@ class PythonModel(Served):
 
     def _optional(self, verb: str) -> Any:
         if not hasattr(self._model, verb):
-            raise CallError(Code.OPTION, f"{self._name} has no {verb}")
+            raise HostError(Code.OPTION, f"{self._name} has no {verb}")
         return getattr(self._model, verb)
 
     def _conditions(self, batch: Batch) -> dict[str, FloatArray]:
