@@ -142,3 +142,9 @@ def libpcs() -> NativeBuild:
 def libpcs_embed() -> NativeBuild:
     """libpcs_embed, the same interface served by Python."""
     return replace(build("pcs_embed"), name="pcs_embed")
+
+
+@pytest.fixture(scope="session", params=["pcs", "pcs_embed"])
+def host_library(request: pytest.FixtureRequest) -> NativeBuild:
+    """Either library: a host must not see which one it is linked to."""
+    return replace(build(request.param), name=request.param)

@@ -26,7 +26,7 @@ def run(command: list[object], environment: dict[str, str] | None = None, cwd: P
     """Run a command and return its standard output; a failure shows all that it printed."""
     result = subprocess.run(
         [str(word) for word in command],
-        env={**os.environ, "PATH": PATH, **(environment or {})},
+        env={**os.environ, "PATH": PATH, "PCS_PYTHON": sys.executable, **(environment or {})},
         cwd=cwd,
         capture_output=True,
         text=True,
