@@ -41,5 +41,7 @@ _ROWS = (
     Option("kernels", "choice", "auto", "auto, tables, compiled", "auto: straight-line code if the library has it for this network (the shipped one), else tables; compiled: straight-line code, which `pychemsurrogate model compile MODEL` has put into the user's cache: it is loaded here, never compiled, and PCS_E_FILE if it is missing or could be another user's"),
     Option("statistics", "choice", "off", "off, on", "count for pcs_cell_statistics"),
     Option("species", "text", "", "the host's species in order, comma-separated", "refused unless they are the model's"),
+    Option("engine", "choice", "native", "native, torch", "torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves integrator=scipy as well (docs/hosts/embed.md)"),
+    Option("device", "text", "cpu", "cpu, or a device of PyTorch such as cuda or cuda:1", "where engine torch works (default there, off the cpu); libpcs_embed alone has others than the cpu"),
 )
 OPTIONS: Final[dict[str, Option]] = {row.name: row for row in _ROWS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -146,3 +146,15 @@ def cells(osu: Network) -> tuple[NDArray[np.float64], ...]:
 def libpcs() -> NativeBuild:
     """libpcs, built by CMake."""
     return build("pcs")
+
+
+@pytest.fixture(scope="session")
+def libpcs_embed() -> NativeBuild:
+    """libpcs_embed, the same interface served by Python."""
+    return replace(build("pcs_embed"), name="pcs_embed")
+
+
+@pytest.fixture(scope="session", params=["pcs", "pcs_embed"])
+def host_library(request: pytest.FixtureRequest) -> NativeBuild:
+    """Either library: a host must not see which one it is linked to."""
+    return replace(build(request.param), name=request.param)

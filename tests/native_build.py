@@ -10,9 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pychemsurrogate import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "tests"
 MODEL = ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008-multiclock.pcs"
+VERSION_MAJOR = __version__.partition(".")[0]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 # cmake and ninja of the environment that runs the tests come first.
@@ -23,7 +26,7 @@ def run(command: list[object], environment: dict[str, str] | None = None, cwd: P
     """Run a command and return its standard output; a failure shows all that it printed."""
     result = subprocess.run(
         [str(word) for word in command],
-        env={**os.environ, "PATH": PATH, **(environment or {})},
+        env={**os.environ, "PATH": PATH, "PCS_PYTHON": sys.executable, **(environment or {})},
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -46,21 +49,34 @@ class NativeBuild:
     folder: Path
     includes: tuple[Path, ...]
     fortran_modules: Path
+    name: str = "pcs"  # of the library that programs are linked to: pcs, or pcs_embed
 
     @property
     def library(self) -> Path:
         """The shared library."""
-        return self.libraries / "libpcs.so"
+        return self.libraries / f"lib{self.name}.so"
+
+    @property
+    def soname(self) -> str:
+        """What a program's loader looks for."""
+        return f"lib{self.name}.so.{VERSION_MAJOR}"
+
+    @property
+    def link(self) -> list[str]:
+        """The linker's flags."""
+        return [f"-L{self.libraries}", f"-Wl,-rpath,{self.libraries}", f"-l{self.name}"]
 
     @property
     def libraries(self) -> Path:
         """Where the libraries lie."""
         return self.folder / "lib"
 
-    def compile_c(self, sources: list[Path], program: Path, flags: tuple[str, ...] = ()) -> Path:
-        """Compile strict C99 against pcs.h, link it to libpcs, and return the program."""
+    def compile_c(
+        self, sources: list[Path], program: Path, flags: tuple[str, ...] = (), libraries: tuple[str, ...] = ()
+    ) -> Path:
+        """Compile strict C99 against pcs.h, link it to the library, and return the program."""
         includes = [f"-I{folder}" for folder in self.includes]
-        link = [f"-L{self.libraries}", f"-Wl,-rpath,{self.libraries}", "-lpcs", "-lm"]
+        link = [*self.link, *libraries, "-lm"]
         run(["gcc", "-std=c99", "-O1", *STRICT, *flags, *includes, *sources, "-o", program, *link])
         return program
 
@@ -73,6 +89,7 @@ def build(*targets: str) -> NativeBuild:
         "-DPCS_WERROR=ON",
         "-DCMAKE_INSTALL_LIBDIR=lib",
         f"-DPCS_FORTRAN={fortran}",
+        f"-DPython_EXECUTABLE={sys.executable}",
     ]
     chosen = ["--target", *targets] if targets else []
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -79,23 +79,23 @@ def broken_models(folder: Path) -> None:
     model.write(folder / "without_network.pcs")
 
 
-def test_every_function_and_error(libpcs: NativeBuild, tmp_path: Path) -> None:
+def test_every_function_and_error(host_library: NativeBuild, tmp_path: Path) -> None:
     broken_models(tmp_path)
-    program = libpcs.compile_c([SOURCES / "interface.c"], tmp_path / "interface")
+    program = host_library.compile_c([SOURCES / "interface.c"], tmp_path / "interface")
     assert run([program, MODEL, tmp_path]) == "ok\n"
 
 
 def test_layouts_mask_and_status(
-    libpcs: NativeBuild, osu: Network, cells: Workload, cell_file: Path, tmp_path: Path
+    host_library: NativeBuild, osu: Network, cells: Workload, cell_file: Path, tmp_path: Path
 ) -> None:
-    program = libpcs.compile_c([SOURCES / "steps.c"], tmp_path / "steps")
+    program = host_library.compile_c([SOURCES / "steps.c"], tmp_path / "steps")
     assert run([program, MODEL, cell_file, tmp_path / "out"]) == "ok\n"
     n, status = NativeRosenbrock(osu).advance(cells.n, cells.dt, cells.temperature, cells.conditions)
     assert read_result(tmp_path / "out", cells) == (n.tobytes(), status.tolist())
 
 
-def test_threads(libpcs: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
-    program = libpcs.compile_c([SOURCES / "threads.c"], tmp_path / "threads", ("-pthread", "-fopenmp"))
+def test_threads(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
+    program = host_library.compile_c([SOURCES / "threads.c"], tmp_path / "threads", ("-pthread", "-fopenmp"))
     assert run([program, MODEL, cell_file]) == "ok\n"
 
 
@@ -104,9 +104,9 @@ def test_no_allocation_after_the_first_call(libpcs: NativeBuild, cell_file: Path
     assert run([program, MODEL, cell_file]) == "ok\n"
 
 
-def test_model_path(libpcs: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
+def test_model_path(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
     """A model by name is found in the folders of PCS_MODEL_PATH, in their order."""
-    program = libpcs.compile_c([SOURCES / "steps.c"], tmp_path / "steps")
+    program = host_library.compile_c([SOURCES / "steps.c"], tmp_path / "steps")
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "mine.pcs").write_bytes(MODEL.read_bytes())
@@ -116,19 +116,18 @@ def test_model_path(libpcs: NativeBuild, cell_file: Path, tmp_path: Path) -> Non
         run([program, "mine", cell_file, tmp_path / "out"])
 
 
-def test_header_is_cpp_too(libpcs: NativeBuild, tmp_path: Path) -> None:
+def test_header_is_cpp_too(host_library: NativeBuild, tmp_path: Path) -> None:
     source = tmp_path / "header.cpp"
     source.write_text('#include "pcs.h"\nint main() { return pcs_abi_version() == PCS_ABI_VERSION ? 0 : 1; }\n')
     program = tmp_path / "header"
-    includes = [f"-I{folder}" for folder in libpcs.includes]
-    link = [f"-L{libpcs.libraries}", f"-Wl,-rpath,{libpcs.libraries}", "-lpcs"]
-    run(["g++", "-std=c++11", *STRICT, *includes, source, "-o", program, *link])
+    includes = [f"-I{folder}" for folder in host_library.includes]
+    run(["g++", "-std=c++11", *STRICT, *includes, source, "-o", program, *host_library.link])
     run([program])
 
 
-def test_only_the_interface_is_exported(libpcs: NativeBuild) -> None:
+def test_only_the_interface_is_exported(host_library: NativeBuild) -> None:
     header = (ROOT / "bindings" / "c" / "pcs.h").read_text(encoding="utf-8")
-    exported = [line.split()[-1] for line in run(["nm", "-D", "--defined-only", libpcs.library]).splitlines()]
+    exported = [line.split()[-1] for line in run(["nm", "-D", "--defined-only", host_library.library]).splitlines()]
     assert len(exported) > 10
     for name in exported:
         assert name.startswith("pcs_")

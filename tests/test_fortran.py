@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import native_build
@@ -23,15 +24,20 @@ STRICT += ["-Wno-function-elimination", "-Wno-compare-reals", "-Wno-uninitialize
 STRICT += ["-ffpe-trap=invalid,zero,overflow"]
 
 
+@pytest.fixture(scope="module", params=["pcs", "pcs_embed"])
+def built(request: pytest.FixtureRequest) -> native_build.NativeBuild:
+    return replace(native_build.build(request.param, "pcs_fortran"), name=request.param)
+
+
 @pytest.fixture(scope="module")
-def built() -> native_build.NativeBuild:
+def built_pcs() -> native_build.NativeBuild:
     return native_build.build("pcs", "pcs_fortran")
 
 
 def compile_program(name: str, built: native_build.NativeBuild, folder: Path) -> Path:
-    """Compile a test program against the module and link it to libpcs."""
+    """Compile a test program against the module and link it to the library."""
     sources = [HERE / "expect.f90", HERE / f"{name}.f90"]
-    link = [built.libraries / "libpcs_fortran.a", f"-L{built.libraries}", f"-Wl,-rpath,{built.libraries}", "-lpcs"]
+    link = [built.libraries / "libpcs_fortran.a", *built.link]
     program = folder / name
     native_build.run(["gfortran", *STRICT, f"-I{built.fortran_modules}", f"-J{folder}", *sources, "-o", program, *link])
     return program
@@ -58,12 +64,12 @@ def test_every_procedure_and_error(built: native_build.NativeBuild, tmp_path: Pa
     ],
 )
 def test_without_stat_a_failure_stops_the_program(
-    built: native_build.NativeBuild, tmp_path_factory: pytest.TempPathFactory, case: str, message: str
+    built_pcs: native_build.NativeBuild, tmp_path_factory: pytest.TempPathFactory, case: str, message: str
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     program = folder / "error_stop_test"
     if not program.exists():
-        compile_program("error_stop_test", built, folder)
+        compile_program("error_stop_test", built_pcs, folder)
     result = subprocess.run([program, case, native_build.MODEL], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert message in result.stderr

@@ -74,7 +74,12 @@ class Handles {
 
   private:
     static_assert(sizeof(void*) == 8, "tickets need pointers of 64 bits");
-    static constexpr std::uint64_t tag = 0x5043;  // in the upper 16 bits, which are 0 in an address
+    // In the upper 16 bits, which are 0 in an address; the two libraries' differ, since both may be in a process.
+#ifdef PCS_EMBED
+    static constexpr std::uint64_t tag = 0x5045;
+#else
+    static constexpr std::uint64_t tag = 0x5043;
+#endif
     static constexpr std::uint32_t slots = 1 << 16;
     static constexpr std::uint64_t all_calls = std::uint64_t{1} << 31;  // held by a call that needs the handle alone
 

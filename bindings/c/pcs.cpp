@@ -14,10 +14,18 @@
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/solver.hpp"
+#ifdef PCS_EMBED
+#include "solver.hpp"
+#endif
 
 namespace {
 
-using Handles = pcs::Handles<pcs::Solver>;
+#ifdef PCS_EMBED
+using Solver = pcs::embed::Solver;  // bindings/embed: this file is the front of both libraries
+#else
+using Solver = pcs::Solver;
+#endif
+using Handles = pcs::Handles<Solver>;
 
 // Never destroyed: a host's threads may still be in a call when the process ends.
 union Table {
@@ -139,7 +147,7 @@ const char* text_of(const pcs_solver* handle, const Find& find) noexcept {
 }
 
 // Where the last call's counts go; null if nobody asked.
-std::int32_t* counts_of(const pcs_solver* handle, const pcs::Solver& solver, int64_t n_cells) {
+std::int32_t* counts_of(const pcs_solver* handle, const Solver& solver, int64_t n_cells) {
     std::vector<std::int32_t>& counts = this_thread().of(handle).counts;
     const bool wanted = solver.options().statistics && n_cells > 0;
     if (wanted) pcs::require_memory(n_cells, pcs::n_cell_counts * sizeof(std::int32_t));
@@ -166,6 +174,7 @@ pcs::CellArrays cells_of(int64_t n_cells, const double* n_cm3, int64_t cell_stri
             -1};
 }
 
+#ifndef PCS_EMBED
 // Shipped models: $PCS_MODEL_PATH, then the tree (installed or built) that this library belongs to.
 std::vector<std::string> model_folders() {
     std::vector<std::string> folders;
@@ -188,6 +197,17 @@ std::vector<std::string> model_folders() {
                               .string());
     return folders;
 }
+#endif
+
+std::unique_ptr<Solver> open_solver(const char* model) {
+#ifdef PCS_EMBED
+    return std::make_unique<Solver>(model);
+#else
+    const pcs::ModelFile file(pcs::find_model(model, model_folders()));
+    pcs::kernels();  // a bad PCS_ISA is told here, not in the first step
+    return std::make_unique<Solver>(file);
+#endif
+}
 
 int find(const pcs_solver* handle, const std::vector<std::string>& names, const char* name, const char* what) {
     if (!name) return fail(handle, PCS_E_ARGUMENT, "the name is null");
@@ -203,7 +223,7 @@ const char* name_at(const std::vector<std::string>& names, int i) {
 }
 
 int derive(const pcs_solver* handle, const pcs::CellArrays& cells, const pcs::DerivativeArrays& to) {
-    return with_solver(handle, [&](const pcs::Solver& solver) {
+    return with_solver(handle, [&](const Solver& solver) {
         solver.derive({cells, to});
         return 0;
     });
@@ -217,9 +237,7 @@ int pcs_open(const char* model, pcs_solver** out) {
     if (!out) return fail(nullptr, PCS_E_ARGUMENT, "pcs_open: the pointer to the handle is null");
     *out = nullptr;
     return guarded(nullptr, [&] {
-        const pcs::ModelFile file(pcs::find_model(model ? model : "", model_folders()));
-        pcs::kernels();  // a bad PCS_ISA is told here, not in the first step
-        void* const ticket = table.handles.open(std::make_unique<pcs::Solver>(file));
+        void* const ticket = table.handles.open(open_solver(model ? model : ""));
         if (!ticket) return fail(nullptr, PCS_E_MEMORY, "65536 handles are open: close some of them");
         *out = static_cast<pcs_solver*>(ticket);
         return 0;
@@ -240,7 +258,7 @@ int pcs_close(pcs_solver** solver) {
 int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
     return with_solver(
         solver,
-        [&](pcs::Solver& open) {
+        [&](Solver& open) {
             if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_set_option: key and value must not be null");
             open.set_option(key, value);
             return 0;
@@ -249,17 +267,17 @@ int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
 }
 
 int pcs_n_species(const pcs_solver* solver) {
-    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_species(); });
+    return with_solver(solver, [](const Solver& open) { return open.network().n_species(); });
 }
 int pcs_species_index(const pcs_solver* solver, const char* name) {
     return with_solver(solver,
-                       [&](const pcs::Solver& open) { return find(solver, open.network().species, name, "species"); });
+                       [&](const Solver& open) { return find(solver, open.network().species, name, "species"); });
 }
 const char* pcs_species_name(const pcs_solver* solver, int species) {
-    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.network().species, species); });
+    return text_of(solver, [&](const Solver& open) { return name_at(open.network().species, species); });
 }
 int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         if (!mass_g) return fail(solver, PCS_E_ARGUMENT, "pcs_species_mass_g: the result pointer is null");
         if (species < 0 || species >= open.network().n_species())
             return fail(solver, PCS_E_ARGUMENT, "pcs_species_mass_g: species out of range");
@@ -269,31 +287,31 @@ int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
 }
 
 int pcs_n_reactions(const pcs_solver* solver) {
-    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_reactions(); });
+    return with_solver(solver, [](const Solver& open) { return open.network().n_reactions(); });
 }
 const char* pcs_reaction_equation(const pcs_solver* solver, int reaction) {
-    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.equations(), reaction); });
+    return text_of(solver, [&](const Solver& open) { return name_at(open.equations(), reaction); });
 }
 
 int pcs_n_conditions(const pcs_solver* solver) {
-    return with_solver(solver, [](const pcs::Solver& open) { return static_cast<int>(open.conditions().size()); });
+    return with_solver(solver, [](const Solver& open) { return static_cast<int>(open.conditions().size()); });
 }
 int pcs_condition_index(const pcs_solver* solver, const char* name) {
     return with_solver(solver,
-                       [&](const pcs::Solver& open) { return find(solver, open.conditions(), name, "condition"); });
+                       [&](const Solver& open) { return find(solver, open.conditions(), name, "condition"); });
 }
 const char* pcs_condition_name(const pcs_solver* solver, int condition) {
-    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.conditions(), condition); });
+    return text_of(solver, [&](const Solver& open) { return name_at(open.conditions(), condition); });
 }
 
 int pcs_n_conserved(const pcs_solver* solver) {
-    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_conserved(); });
+    return with_solver(solver, [](const Solver& open) { return open.network().n_conserved(); });
 }
 const char* pcs_conserved_name(const pcs_solver* solver, int quantity) {
-    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.network().conserved, quantity); });
+    return text_of(solver, [&](const Solver& open) { return name_at(open.network().conserved, quantity); });
 }
 int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         if (!value) return fail(solver, PCS_E_ARGUMENT, "pcs_composition: the result pointer is null");
         const pcs::NetworkTables& network = open.network();
         if (quantity < 0 || quantity >= network.n_conserved() || species < 0 || species >= network.n_species())
@@ -315,7 +333,7 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
                     int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                     const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* error_dex,
                     int64_t error_stride, const int8_t* mask, int8_t* status) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report =
             open.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
                         cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver, open, n_cells),
@@ -326,7 +344,7 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
 }
 
 int pcs_costs(const pcs_solver* solver, int n, double* costs_us) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         if (n < 0 || (!costs_us && n != 0))
             return fail(solver, PCS_E_ARGUMENT, "pcs_costs: the size is negative or the result pointer is null");
         const pcs::Costs costs = open.costs();
@@ -342,7 +360,7 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
                     int64_t cell_stride, int64_t species_stride, const double* temperature_K,
                     int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
                     const int8_t* mask, int8_t* status) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report = open.equilibrium(
             {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
               cond_cell_stride, cond_stride, nullptr, 0, status, 0, -1, counts_of(solver, open, n_cells)},
@@ -356,7 +374,7 @@ int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int
                    int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                    const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
                    const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
-    return with_solver(solver, [&](const pcs::Solver& open) {
+    return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report =
             open.trajectory({cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
                                       conditions, cond_cell_stride, cond_stride, nullptr),
@@ -397,7 +415,7 @@ int pcs_jacobian(const pcs_solver* solver, int64_t n_cells, const double* n_cm3,
 }
 
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
-    return with_solver(solver, [&](const pcs::Solver&) {
+    return with_solver(solver, [&](const Solver&) {
         if (!key || (!values && n_cells != 0))
             return fail(solver, PCS_E_ARGUMENT, "pcs_cell_statistics: key and result pointer must not be null");
         const std::vector<std::int32_t>& counts = this_thread().of(solver).counts;
@@ -414,7 +432,7 @@ int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cel
 }
 
 int pcs_report(const pcs_solver* solver, const char* key, double* value) {
-    return with_solver(solver, [&](const pcs::Solver&) {
+    return with_solver(solver, [&](const Solver&) {
         if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_report: key and result pointer must not be null");
         const pcs::Report& report = this_thread().of(solver).report;
         std::string known;

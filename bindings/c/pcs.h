@@ -44,6 +44,7 @@ extern "C" {
 #define PCS_E_MEMORY (-105)   /* out of memory, or a batch that no memory holds */
 #define PCS_E_INTERNAL (-106) /* a defect of the library, or one of another ABI version */
 #define PCS_E_BUSY (-107)     /* another thread is in a call on this handle, or setting an option of it */
+#define PCS_E_PYTHON (-108)   /* libpcs_embed alone: no Python that serves, or an exception in it (with its traceback) */
 /* [end of generated] */
 
 typedef struct pcs_solver pcs_solver; /* opaque */
@@ -91,7 +92,11 @@ PCS_API int pcs_close(pcs_solver** solver);
  *   into the user's cache: it is loaded here, never compiled, and PCS_E_FILE if it is missing or could be another
  *   user's
  * - statistics (off, on; default off): count for pcs_cell_statistics
- * - species (the host's species in order, comma-separated; default empty): refused unless they are the model's */
+ * - species (the host's species in order, comma-separated; default empty): refused unless they are the model's
+ * - engine (native, torch; default native): torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves
+ *   integrator=scipy as well (docs/hosts/embed.md)
+ * - device (cpu, or a device of PyTorch such as cuda or cuda:1; default cpu): where engine torch works (default there,
+ *   off the cpu); libpcs_embed alone has others than the cpu */
 /* [end of generated] */
 
 /* Set an option by name, as listed above. PCS_E_OPTION: an unknown name or a value that it does not take; all options

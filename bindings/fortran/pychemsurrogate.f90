@@ -40,6 +40,8 @@ module pychemsurrogate
   integer, parameter, public :: PCS_E_INTERNAL = -106
   ! Another thread is in a call on this handle, or setting an option of it.
   integer, parameter, public :: PCS_E_BUSY = -107
+  ! Libpcs_embed alone: no Python that serves, or an exception in it (with its traceback).
+  integer, parameter, public :: PCS_E_PYTHON = -108
   ! [end of generated]
 
   ! The per-cell status codes PCS_STATUS_..., generated from status.def.
@@ -335,6 +337,10 @@ contains
   !     another user's
   !   statistics (off, on; default off): count for pcs_cell_statistics
   !   species (the host's species in order, comma-separated; default empty): refused unless they are the model's
+  !   engine (native, torch; default native): torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves
+  !     integrator=scipy as well (docs/hosts/embed.md)
+  !   device (cpu, or a device of PyTorch such as cuda or cuda:1; default cpu): where engine torch works (default there,
+  !     off the cpu); libpcs_embed alone has others than the cpu
   ! [end of generated]
   subroutine set_option_text(self, key, value, stat, errmsg)
     class(chem_solver), intent(inout) :: self

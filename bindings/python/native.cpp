@@ -74,7 +74,7 @@ pcs::StepRequest request_of(const pcs::Solver& solver, F64& n, const F64* dt, co
         throw py::value_error("status must be contiguous with one value a cell");
     if (mask && (mask->ndim() != 1 || mask->shape(0) != cells || (cells > 1 && stride(*mask, 0) != 1)))
         throw py::value_error("mask must be contiguous with one value a cell");
-    if (conditions.ndim() != 2 || conditions.shape(1) != solver.network().n_conditions() ||
+    if (conditions.ndim() != 2 || conditions.shape(1) != std::ssize(solver.conditions()) ||
         (conditions.shape(0) != cells && conditions.shape(0) != 1))
         throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
     if (counts && (counts->ndim() != 2 || counts->shape(0) != cells || counts->shape(1) != pcs::n_cell_counts ||
@@ -158,6 +158,33 @@ py::dict trajectory(const pcs::Solver& solver, F64 n, F64 temperature, F64 condi
         report = solver.trajectory(request);
     }
     return to_dict(solver, report);
+}
+
+// values (cells, rows, columns), any strides; n may be absent for rate coefficients alone.
+void derive(const pcs::Solver& solver, int kind, std::optional<F64> n, const F64& temperature, const F64& conditions,
+            F64 values, I8 status) {
+    const auto cells = values.ndim() == 3 ? values.shape(0) : -1;
+    const auto S = static_cast<py::ssize_t>(solver.network().n_species());
+    const py::ssize_t rows = kind == 0 ? solver.network().n_reactions() : S, columns = kind == 2 ? S : 1;
+    if (kind < 0 || kind > 2 || cells < 0 || values.shape(1) != rows || values.shape(2) != columns)
+        throw py::value_error("values must be (cells, rows, columns)");
+    if (n && (n->ndim() != 2 || (n->shape(0) != cells && n->shape(0) != 1) || n->shape(1) != S))
+        throw py::value_error("n must be (cells, species)");
+    if (status.ndim() != 1 || status.shape(0) != cells || (cells > 1 && stride(status, 0) != 1))
+        throw py::value_error("status must be contiguous with one value a cell");
+    if (conditions.ndim() != 2 || conditions.shape(1) != std::ssize(solver.conditions()) ||
+        (conditions.shape(0) != cells && conditions.shape(0) != 1))
+        throw py::value_error("conditions must be (cells, conditions) or (1, conditions)");
+    const PerCell T = per_cell(temperature, cells, "temperature");
+    const bool shared = n && n->shape(0) == 1 && cells != 1;
+    const pcs::DerivativeRequest request{
+        {cells, n ? const_cast<double*>(n->data()) : nullptr, n && !shared ? stride(*n, 0) : 0, n ? stride(*n, 1) : 0,
+         T.data, T.cell_stride, conditions.data(), conditions.shape(0) == 1 ? 0 : stride(conditions, 0),
+         stride(conditions, 1), nullptr, 0, status.mutable_data(), 0, -1},
+        {static_cast<pcs::Derivative>(kind), values.mutable_data(), stride(values, 0), stride(values, 1),
+         stride(values, 2)}};
+    py::gil_scoped_release release;
+    solver.derive(request);
 }
 
 Dense rhs(const pcs::Solver& solver, const Dense& n, double temperature_K, const Dense& conditions) {
@@ -254,7 +281,10 @@ PYBIND11_MODULE(_native, m) {
         try {
             if (p) std::rethrow_exception(p);
         } catch (const pcs::Error& error) {
-            py::set_error(error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError, error.what());
+            const py::handle type = error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError;
+            py::object raised = type(error.what());
+            raised.attr("code") = static_cast<int>(error.code);  // as of pcs.h
+            PyErr_SetObject(type.ptr(), raised.ptr());
         }
     });
 
@@ -265,7 +295,15 @@ PYBIND11_MODULE(_native, m) {
             "open", [](const std::string& path) { return std::make_unique<pcs::Solver>(pcs::ModelFile(path)); },
             py::arg("path"))
         .def_property_readonly("species", [](const pcs::Solver& s) { return s.network().species; })
-        .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.network().conditions; })
+        .def_property_readonly("conditions", [](const pcs::Solver& s) { return s.conditions(); })
+        .def_property_readonly("equations", [](const pcs::Solver& s) { return s.equations(); })
+        .def_property_readonly("mass_g", [](const pcs::Solver& s) { return s.network().mass_g; })
+        .def_property_readonly("conserved", [](const pcs::Solver& s) { return s.network().conserved; })
+        .def_property_readonly("composition",
+                               [](const pcs::Solver& s) {
+                                   const pcs::NetworkTables& t = s.network();
+                                   return Dense({t.n_conserved(), t.n_species()}, t.composition.data());
+                               })
         .def("set_option", &pcs::Solver::set_option, py::arg("key"), py::arg("value"))
         .def("step", &step, py::arg("n").noconvert(), py::arg("dt").noconvert(), py::arg("temperature").noconvert(),
              py::arg("conditions").noconvert(), py::arg("status").noconvert(), py::arg("mask").noconvert() = py::none(),
@@ -292,6 +330,10 @@ PYBIND11_MODULE(_native, m) {
              py::arg("mask").noconvert() = py::none(),
              "The states (cells, times, species) [cm^-3] at elapsed times [s] into out, the status of every pair into "
              "status (cells, times); mode as in set_option. Returns the report.")
+        .def("derive", &derive, py::arg("kind"), py::arg("n").noconvert(), py::arg("temperature").noconvert(),
+             py::arg("conditions").noconvert(), py::arg("values").noconvert(), py::arg("status").noconvert(),
+             "Rate coefficients (kind 0, n may be None), dn/dt (1) or its Jacobian (2) of every cell into values "
+             "(cells, rows, columns), of any strides.")
         .def_property_readonly("has_code", &pcs::Solver::has_code, "Whether straight-line kernels serve the network.")
         .def(
             "generate_code", [](const pcs::Solver& s) { return pcs::generate_code(s.plan()); },
@@ -329,6 +371,8 @@ PYBIND11_MODULE(_native, m) {
             return std::pair(t.rtol, t.atol);
         },
         py::arg("target_error_dex"), "(rtol, atol) that a target error picks for the exact integrator.");
+    m.def("find_model", &pcs::find_model, py::arg("path_or_name"), py::arg("folders"),
+          "The path of a model file, looked for by its name in the folders.");
     m.def("status_message", &pcs::status_message, py::arg("status"));
     m.def("object_flags", &pcs::object_flags, py::arg("isa"), "The compiler's flags for compiled kernels.");
     m.def("isa", [] { return pcs::kernels().name; }, "The instruction set of this process's kernels.");

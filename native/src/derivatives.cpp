@@ -5,8 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "pcs/error.hpp"
-#include "pcs/reach.hpp"
 #include "pcs/solver.hpp"
 #include "pcs/team.hpp"
 
@@ -29,29 +27,6 @@ Workspaces& workspaces() {
 }
 
 }  // namespace
-
-void Solver::check_derivatives(const DerivativeRequest& request) const {
-    CellArrays cells = request.cells;
-    const DerivativeArrays& to = request.to;
-    static constexpr double nothing = 0;
-    if (!cells.n_cm3 && to.kind == Derivative::rate_coefficients && tables_.reads_density())
-        throw Error(ErrorCode::argument, "the network's rates read the density: hand in the abundances too");
-    if (!cells.n_cm3 && to.kind == Derivative::rate_coefficients) cells.n_cm3 = const_cast<double*>(&nothing);
-    // Inputs may be shared by all cells; the outputs may not.
-    const std::int64_t given = cells.cell_stride;
-    if (given == 0 || !request.cells.n_cm3) cells.cell_stride = tables_.n_species(), cells.species_stride = 1;
-    check_cells(cells);
-    if (cells.n_cells == 0) return;
-    if (!to.values) throw Error(ErrorCode::argument, "the array of results must not be null");
-    const int S = tables_.n_species();
-    const int rows = to.kind == Derivative::rate_coefficients ? tables_.n_reactions() : S;
-    const int columns = to.kind == Derivative::jacobian ? S : 1;
-    require_reach("the results", cells.n_cells, to.cell_stride, rows, to.row_stride, columns, to.column_stride);
-    require_apart("the results", cells.n_cells, to.cell_stride, rows, to.row_stride);
-    if (columns == 1) return;
-    require_apart("the results", cells.n_cells, to.cell_stride, columns, to.column_stride);
-    require_apart("the results", rows, to.row_stride, columns, to.column_stride);
-}
 
 // Any finite abundances will do, negative ones too: an integrator's trial states have them.
 std::span<const std::int64_t> Solver::inspect_derivatives(const CellArrays& c) const {

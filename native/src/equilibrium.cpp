@@ -47,7 +47,7 @@ Report Solver::equilibrium_of_densities(const StepRequest& request, const Equili
     StepRequest round = request;
     round.cells.dt_s = &settings.duration_s;
     round.cells.dt_stride = 0;
-    check(round);
+    check_step(round.cells, shape());
 
     thread_local Search search;
     const CellArrays& host = request.cells;

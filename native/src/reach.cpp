@@ -56,13 +56,22 @@ void require_memory(std::int64_t n_cells, std::size_t bytes_per_cell) {
                                            " GiB of scratch, more than this machine has: use smaller batches");
 }
 
-void Solver::check_cells(const CellArrays& c) const {
-    const auto require = [](bool condition, const char* message) {
-        if (!condition) throw Error(ErrorCode::argument, message);
-    };
+namespace {
+
+#define PCS_LIMIT(name, value, meaning) constexpr double name = value;
+#include "pcs/limits.def"
+#undef PCS_LIMIT
+
+void require(bool condition, const char* message) {
+    if (!condition) throw Error(ErrorCode::argument, message);
+}
+
+}  // namespace
+
+void check_cells(const CellArrays& c, const CallShape& shape) {
     require(c.n_cells >= 0, "the number of cells is negative");
     if (c.n_cells == 0) return;
-    const int S = tables_.n_species(), C = static_cast<int>(conditions_.size());
+    const int S = shape.species, C = shape.conditions;
     require(c.n_cm3 && c.temperature_K, "the arrays of abundances and temperature must not be null");
     require(c.conditions || C == 0, "the network has conditions (such as zeta), but their array is null");
     require_reach("the abundances", c.n_cells, c.cell_stride, S, c.species_stride);
@@ -71,8 +80,56 @@ void Solver::check_cells(const CellArrays& c) const {
     require(c.species_stride != 0 || S == 1, "the species stride of the abundances is 0");
     require(c.cell_stride != 0 || c.n_cells == 1, "the cell stride of the abundances is 0: all cells would be one");
     require_apart("the abundances", c.n_cells, c.cell_stride, S, c.species_stride);
-    const std::size_t converted = options_.units == Units::number_density ? 0 : S * sizeof(double);
-    require_memory(c.n_cells, sizeof(std::int64_t) + 1 + converted);
+    require_memory(c.n_cells, sizeof(std::int64_t) + 1 + shape.converted_bytes);
+}
+
+void check_step(const CellArrays& c, const CallShape& shape) {
+    check_cells(c, shape);
+    if (c.n_cells == 0) return;
+    require(c.dt_s, "the array of dt must not be null");
+    require_reach("dt", c.n_cells, c.dt_stride);
+    if (!c.error_dex) return;
+    require_reach("error_dex", c.n_cells, c.error_stride);
+    require(c.error_stride != 0 || c.n_cells == 1, "the error stride is 0: all cells would share one");
+}
+
+void check_trajectory(const TrajectoryRequest& request, const CallShape& shape) {
+    const TrajectoryArrays& pairs = request.trajectory;
+    require(pairs.n_times >= 0, "the number of times is negative");
+    if (request.cells.n_cells == 0 || pairs.n_times == 0) return;
+    require(pairs.times_s && pairs.n_cm3, "the arrays of times and results must not be null");
+    const std::int64_t S = shape.species;
+    require_reach("the results", pairs.n_times, S);
+    require_reach("the results", request.cells.n_cells, pairs.n_times * S);
+    require_memory(request.cells.n_cells, static_cast<std::size_t>(pairs.n_times) + S * sizeof(double));
+    for (std::int64_t k = 0; k < pairs.n_times; ++k) {
+        const double t = pairs.times_s[k], before = k > 0 ? pairs.times_s[k - 1] : -1;
+        if (!(t >= 0 && t <= longest_dt && t > before))
+            throw Error(ErrorCode::argument, "time " + std::to_string(k) +
+                                                 " of the trajectory: times are elapsed seconds, at least 0, at most "
+                                                 "1e20, each later than the one before");
+    }
+}
+
+void check_derivatives(const DerivativeRequest& request, const CallShape& shape) {
+    CellArrays cells = request.cells;
+    const DerivativeArrays& to = request.to;
+    static constexpr double nothing = 0;
+    if (!cells.n_cm3 && to.kind == Derivative::rate_coefficients) cells.n_cm3 = const_cast<double*>(&nothing);
+    // Inputs may be shared by all cells; the outputs may not.
+    const std::int64_t given = cells.cell_stride;
+    if (given == 0 || !request.cells.n_cm3) cells.cell_stride = shape.species, cells.species_stride = 1;
+    check_cells(cells, shape);
+    if (cells.n_cells == 0) return;
+    require(to.values, "the array of results must not be null");
+    const int S = shape.species;
+    const int rows = to.kind == Derivative::rate_coefficients ? shape.reactions : S;
+    const int columns = to.kind == Derivative::jacobian ? S : 1;
+    require_reach("the results", cells.n_cells, to.cell_stride, rows, to.row_stride, columns, to.column_stride);
+    require_apart("the results", cells.n_cells, to.cell_stride, rows, to.row_stride);
+    if (columns == 1) return;
+    require_apart("the results", cells.n_cells, to.cell_stride, columns, to.column_stride);
+    require_apart("the results", rows, to.row_stride, columns, to.column_stride);
 }
 
 }  // namespace pcs

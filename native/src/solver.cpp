@@ -14,7 +14,6 @@
 #include "pcs/model_file.hpp"
 #include "pcs/network_kernels.hpp"
 #include "pcs/quiet.hpp"
-#include "pcs/reach.hpp"
 #include "pcs/surrogate.hpp"
 #include "pcs/team.hpp"
 
@@ -186,17 +185,6 @@ int electron_index(const NetworkTables& tables) {
 
 Mode mode_of(const std::string& name) {
     return static_cast<Mode>(choose("mode", name, {{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
-}
-
-const char* status_message(int status) {
-    switch (status) {
-#define PCS_STATUS(name, value, message) \
-    case value:                          \
-        return message;
-#include "pcs/status.def"
-#undef PCS_STATUS
-    }
-    return "unknown status";
 }
 
 // A learned path: a map with its gate, and what belongs to the handle.
@@ -376,7 +364,11 @@ void Solver::set_option(const std::string& key, const std::string& value) {
             throw Error(ErrorCode::option,
                         "the model is for the species " + mine + ", the host has " + value +
                             ": use a model for these species, or order the abundances as the model does");
-    } else {
+    } else if ((key == "engine" && value != "native") || (key == "device" && value != "cpu")) {
+        throw Error(ErrorCode::option, "option " + key + " is '" + value +
+                                           "': the native library serves engine native on the cpu alone; link to "
+                                           "libpcs_embed, or set PCS_BACKEND=embed, for others");
+    } else if (key != "engine" && key != "device") {
         std::string known;
 #define PCS_OPTION(name, type, default, values, meaning) known += (known.empty() ? "" : ", ") + std::string(#name);
 #include "pcs/options.def"
@@ -424,7 +416,7 @@ AuditVerdict Solver::merge_audit(int path, const std::vector<Audited>& cells) co
 Report Solver::run(const StepRequest& request, bool learned, bool native_exact) const {
     const QuietFloatingPoint quiet;
     const auto start = Clock::now();
-    check(request);
+    check_step(request.cells, shape());
     Scratch& mine = scratch();
     StepRequest call = request;
     call.cells.repair = options_.repair;
@@ -477,16 +469,10 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
     return report;
 }
 
-void Solver::check(const StepRequest& request) const {
-    const CellArrays& c = request.cells;
-    check_cells(c);
-    if (c.n_cells == 0) return;
-    if (!c.dt_s) throw Error(ErrorCode::argument, "the array of dt must not be null");
-    require_reach("dt", c.n_cells, c.dt_stride);
-    if (!c.error_dex) return;
-    require_reach("error_dex", c.n_cells, c.error_stride);
-    if (c.error_stride == 0 && c.n_cells > 1)
-        throw Error(ErrorCode::argument, "the error stride is 0: all cells would share one");
+CallShape Solver::shape() const {
+    const bool converts = options_.units != Units::number_density;
+    return {tables_.n_species(), static_cast<int>(conditions_.size()), tables_.n_reactions(),
+            converts ? tables_.n_species() * sizeof(double) : 0};
 }
 
 // Every cell's status before anything is computed.

@@ -89,7 +89,7 @@ template <class Call>
 Report Solver::in_units(const StepRequest& host, bool host_integrates, const Call& call) const {
     if (options_.units == Units::number_density) return call(host);
     const QuietFloatingPoint quiet;
-    check_cells(host.cells);
+    check_cells(host.cells, shape());
     if (host.cells.n_cells == 0) return call(host);
     StepRequest request{densities_of(host.cells, host.mask), host.mask};
     if (!request.cells.status) request.cells.status = Converted::at_least(converted().status, host.cells.n_cells);
@@ -120,8 +120,8 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
     if (options_.units == Units::number_density) return trajectory_of_densities(request);
     const QuietFloatingPoint quiet;
     const CellArrays& host = request.cells;
-    check_cells(host);
-    check_trajectory(request);
+    check_cells(host, shape());
+    check_trajectory(request, shape());
     const std::int64_t times = request.trajectory.n_times;
     if (host.n_cells == 0 || times <= 0) return trajectory_of_densities(request);
     TrajectoryRequest given = request;
@@ -151,7 +151,9 @@ void Solver::derive(const DerivativeRequest& request) const {
     const QuietFloatingPoint quiet;
     const CellArrays& host = request.cells;
     const DerivativeArrays& to = request.to;
-    check_derivatives(request);
+    check_derivatives(request, shape());
+    if (!host.n_cm3 && tables_.reads_density())
+        throw Error(ErrorCode::argument, "the network's rates read the density: hand in the abundances too");
     if (host.n_cells == 0) return;
     const bool converts = options_.units != Units::number_density && host.n_cm3;
     CellArrays cells = converts ? densities_of(host, nullptr) : host;

@@ -125,3 +125,20 @@ def from_host(array: NDArray[Any], device: str) -> Any:
     from torch import tensor
 
     return tensor(np.ascontiguousarray(array), device=device)
+
+
+def host_tensor(array: FloatArray, device: str) -> Any:
+    """A writeable host array as a tensor on `device`: on the CPU the array's own memory, where torch has such strides.
+
+    torch has no negative strides; of an array with some, or one of odd bytes, a copy.
+    """
+    if device != "cpu" or any(stride < 0 or stride % array.itemsize for stride in array.strides):
+        return from_host(array, device)
+    from torch import from_numpy
+
+    return from_numpy(array)
+
+
+def shares_memory(tensor: Any, array: NDArray[Any]) -> bool:
+    """Whether the tensor lies on the CPU in the array's memory."""
+    return bool(tensor.device.type == "cpu" and tensor.data_ptr() == array.__array_interface__["data"][0])

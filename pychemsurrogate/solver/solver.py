@@ -25,8 +25,10 @@ from pychemsurrogate.solver.arrays import (
     from_host,
     host_result,
     host_target,
+    host_tensor,
     host_view,
     is_tensor,
+    shares_memory,
 )
 from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.log import StateLog
@@ -56,6 +58,15 @@ class AuditedBin:
 MODES: Final = ("auto", "surrogate", "exact")
 INTEGRATORS: Final = ("native", "scipy")
 ENGINES: Final = ("native", "torch")
+
+
+def _check_choices(mode: str, integrator: str, engine: str, device: str) -> None:
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
+    if integrator not in INTEGRATORS:
+        raise ValueError(f"integrator is {integrator!r}: it must be one of {', '.join(INTEGRATORS)}")
+    if engine not in ENGINES or (engine == "native" and device != "cpu"):
+        raise ValueError(f"engine is {engine!r} on device {device!r}: native serves the cpu, torch any device")
 
 
 class Solver:
@@ -88,27 +99,13 @@ class Solver:
         kernels: str = "auto",
         species: Sequence[str] | None = None,
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
-        if integrator not in INTEGRATORS:
-            raise ValueError(f"integrator is {integrator!r}: it must be one of {', '.join(INTEGRATORS)}")
         engine = engine or ("native" if device == "cpu" else "torch")
-        if engine not in ENGINES or (engine == "native" and device != "cpu"):
-            raise ValueError(f"engine is {engine!r} on device {device!r}: native serves the cpu, torch any device")
+        _check_choices(mode, integrator, engine, device)
         if model.path is None:
             raise ValueError("the model has no file yet: call its write(path) first")
         if species is not None:
             model.require_species(species)
-        self.model = model
-        self.network: Network = model.network()
-        self.species = self.network.species_names
-        self.conditions = self.network.conditions
-        self.mode = mode
-        self.integrator = integrator
-        self.repair = repair
-        self.device = device
-        self.engine = engine
-        self._native = _native.Solver.open(str(model.path))
+        core = _native.Solver.open(str(model.path))
         options = {
             "path": path,
             "mode": mode,
@@ -126,8 +123,55 @@ class Solver:
         }
         for key, value in options.items():
             if value is not None:
-                self._native.set_option(key, str(value))
-        choose_kernels(self._native, kernels)
+                core.set_option(key, str(value))
+        choose_kernels(core, kernels)
+        self._assemble(core, model, mode, integrator, path, device, engine, repair)
+        if log is not None:
+            self._log = StateLog(Path(log), self.network)
+
+    @classmethod
+    def around(
+        cls,
+        core: _native.Solver,
+        model: ModelFile,
+        mode: str,
+        integrator: str,
+        *,
+        path: str,
+        device: str,
+        engine: str,
+        repair: str,
+    ) -> Solver:
+        """A solver on a native one that was opened from the model's file and has its options, also those named here.
+
+        Raises ValueError for a choice that is none, ModelFileError as `load` does.
+        """
+        _check_choices(mode, integrator, engine, device)
+        solver = cls.__new__(cls)
+        solver._assemble(core, model, mode, integrator, path, device, engine, repair)
+        return solver
+
+    def _assemble(
+        self,
+        core: _native.Solver,
+        model: ModelFile,
+        mode: str,
+        integrator: str,
+        path: str,
+        device: str,
+        engine: str,
+        repair: str,
+    ) -> None:
+        self.model = model
+        self.network: Network = model.network()
+        self.species = self.network.species_names
+        self.conditions = self.network.conditions
+        self.mode = mode
+        self.integrator = integrator
+        self.repair = repair
+        self.device = device
+        self.engine = engine
+        self._native = core
         self._ladder = Ladder(
             self._native,
             self.network,
@@ -136,7 +180,7 @@ class Solver:
             exact_only=engine == "torch",
             repair=repair,
         )
-        self._log = None if log is None else StateLog(Path(log), self.network)
+        self._log: StateLog | None = None
         self._paths = [path] if path else model.paths
         self._learned: list[Learned] = []
         if engine == "torch" and mode != "exact" and self._paths:
@@ -222,17 +266,44 @@ class Solver:
         given = None
         if self._log is not None:
             given = replace(batch, n=batch.n.copy() if self.device == "cpu" else result.cpu().numpy())
-        if self.engine == "native":
-            figures = self._ladder.step(batch)
-        elif self.device == "cpu":
-            moved = from_host(batch.n, self.device)
-            figures = self._torch_step(moved, batch)
-            batch.n[...] = moved.numpy()
-        else:
-            figures = self._torch_step(result, batch)
+        figures = self.advance(batch) if self.device == "cpu" else self._torch_step(result, batch)
         if self._log is not None and given is not None:
             self._log.append(given, batch.status)
         return result, Report.of(batch.status, figures, batch.counts)
+
+    def advance(self, batch: Batch) -> dict[str, Any]:
+        """Advance cells on the host in place, as `step` does, and return the figures of a report.
+
+        For a caller that has its arrays in the shapes of `Batch` already: nothing is checked.
+        """
+        if self.engine == "native":
+            return self._ladder.step(batch)
+        moved = host_tensor(batch.n, self.device)
+        figures = self._torch_step(moved, batch)
+        if not shares_memory(moved, batch.n):
+            batch.n[...] = moved.cpu().numpy()
+        return figures
+
+    def settle(self, batch: Batch, tolerance: float, duration: float) -> dict[str, Any]:
+        """Bring cells on the host to equilibrium in place, as `equilibrium` does; for callers as of `advance`."""
+        columns = (batch.temperature, batch.conditions, batch.status)
+        return self._native.equilibrium(batch.n, *columns, tolerance, duration, batch.mask, batch.counts)
+
+    def follow(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        out: FloatArray,
+        status: NDArray[np.int8],
+        *,
+        mode: str | None = None,
+        conserve: bool = True,
+    ) -> dict[str, Any]:
+        """The states (cells, times, species) at the times, as `trajectory` does; for callers as of `advance`."""
+        mode = mode or self.mode
+        if self.engine == "native" or mode == "exact":
+            return self._ladder.trajectory(batch, times, out, status, mode, conserve)
+        return self._torch_trajectory(batch, times, out, status, mode, conserve)
 
     def audit(self) -> list[AuditedBin]:
         """What the audit has found in every bin of the gates; none of a gate that is not calibrated for the target."""
@@ -279,8 +350,7 @@ class Solver:
         else:
             result = device_target(abundances, out, self.device)
             batch.n = result.cpu().numpy()
-        columns = (batch.temperature, batch.conditions, batch.status)
-        figures = self._native.equilibrium(batch.n, *columns, tolerance, duration, batch.mask, batch.counts)
+        figures = self.settle(batch, tolerance, duration)
         if self.device != "cpu":
             result.copy_(from_host(batch.n, self.device))
         return result, Report.of(batch.status, figures, batch.counts)
@@ -321,10 +391,7 @@ class Solver:
         batch.n = np.require(host_view(abundances, "abundances"), requirements="W")
         status = np.zeros((len(batch.n), len(moments)), dtype=np.int8)
         result = host_result(out, (*status.shape, len(self.species)), batch.n)
-        if self.engine == "native" or mode == "exact":
-            figures = self._ladder.trajectory(batch, moments, result, status, mode, conserve)
-        else:
-            figures = self._torch_trajectory(batch, moments, result, status, mode, conserve)
+        figures = self.follow(batch, moments, result, status, mode=mode, conserve=conserve)
         if is_tensor(abundances) and out is None:
             return from_host(result, self.device), Report.of(status, figures)
         return result, Report.of(status, figures)

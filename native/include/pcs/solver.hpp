@@ -12,6 +12,7 @@
 #include "pcs/calibration.hpp"
 #include "pcs/kernels.hpp"
 #include "pcs/plan.hpp"
+#include "pcs/reach.hpp"
 #include "pcs/tables.hpp"
 
 namespace pcs {
@@ -79,9 +80,6 @@ struct DerivativeRequest {
     CellArrays cells;
     DerivativeArrays to;
 };
-
-// Throws Error (memory) where a call would need more scratch than the machine has memory.
-void require_memory(std::int64_t n_cells, std::size_t bytes_per_cell);
 
 // The rtol and atol that target_error_dex picks for the exact integrator.
 struct Tolerances {
@@ -180,10 +178,7 @@ class Solver {
     void use_units(Units units);
     void derive_list(const CellArrays& cells, const DerivativeArrays& to, const std::int64_t* list,
                      std::int64_t size) const;
-    void check(const StepRequest& request) const;
-    void check_cells(const CellArrays& cells) const;
-    void check_trajectory(const TrajectoryRequest& request) const;
-    void check_derivatives(const DerivativeRequest& request) const;
+    CallShape shape() const;
     // The status of every cell; returns the good ones, in scratch of the calling thread.
     std::span<const std::int64_t> inspect_derivatives(const CellArrays& cells) const;
     void inspect(const StepRequest& request, Report& report) const;

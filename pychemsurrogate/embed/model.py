@@ -1,0 +1,245 @@
+"""What every model behind the bridge can do, and the models that the native core and the solver serve."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pychemsurrogate import _native
+from pychemsurrogate.embed.errors import Code, HostError
+from pychemsurrogate.model_file import ModelFile
+from pychemsurrogate.solver import Report, Solver
+from pychemsurrogate.solver.ladder import Batch
+from pychemsurrogate.solver.solver import ENGINES
+from pychemsurrogate.status import Status
+
+FloatArray = NDArray[np.float64]
+Figures = dict[str, Any]  # of a report, by name
+
+
+class Served(ABC):
+    """A model that a host has opened: its names, and the calls of pcs.h on arrays that are the host's memory.
+
+    species, conditions: as the arrays have them; conserved, composition (conserved, species), mass_g (species) [g],
+    equations (of the reactions): empty where the model does not tell.
+    """
+
+    species: Sequence[str]
+    conditions: Sequence[str]
+    conserved: Sequence[str] = ()
+    composition: FloatArray = np.empty((0, 0))
+    mass_g: FloatArray = np.empty(0)
+    equations: Sequence[str] = ()
+
+    @abstractmethod
+    def set_option(self, key: str, value: str) -> None:
+        """Set an option. Raises HostError or the native core's ValueError for what is not one; nothing changes then."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Figures:
+        """Advance the batch in place, status included."""
+
+    @abstractmethod
+    def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """Bring the batch to equilibrium in place, status included."""
+
+    @abstractmethod
+    def trajectory(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        out: FloatArray,
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None,
+        conserve: bool,
+    ) -> Figures:
+        """The states (cells, times, species) at the times into out, status (cells, times); the batch stays."""
+
+    def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        """Rate coefficients (kind 0), dn/dt (1) or its Jacobian (2) into values (cells, rows, columns); the status too.
+
+        n: of a call that reads abundances, (cells, species).
+        """
+        raise HostError(Code.OPTION, "this model does not tell rates or derivatives")
+
+    def costs(self) -> list[float]:
+        """What cells cost [us], as pcs_costs tells it."""
+        raise HostError(Code.OPTION, "this model has no router, so nothing is weighed")
+
+    def close(self) -> None:
+        """The host has closed the model."""
+        return
+
+
+def complete(figures: Figures, status: NDArray[np.int8]) -> Figures:
+    """The figures of a step that the solver took, with the counts that the statuses tell."""
+    return {"cells": status.size, **vars(Report.of(status, figures))}
+
+
+class SolverModel(Served):
+    """A Solver, of which the options are what they are; steps need no copy."""
+
+    def __init__(self, solver: Solver) -> None:
+        self._solver = solver
+        tables = solver.network.tables()
+        self.species, self.conditions = tables.species, tables.conditions
+        self.conserved, self.composition = tables.conserved, tables.composition
+
+    def set_option(self, key: str, value: str) -> None:
+        raise HostError(Code.OPTION, f"option {key}: the Python function that made this solver has set its options")
+
+    def step(self, batch: Batch) -> Figures:
+        return complete(self._solver.advance(batch), batch.status)
+
+    def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        return self._solver.settle(batch, tolerance, duration)
+
+    def trajectory(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        out: FloatArray,
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None,
+        conserve: bool,
+    ) -> Figures:
+        figures = self._solver.follow(batch, times, out, status, conserve=conserve)
+        if mask is not None:
+            left = mask == 0
+            status[left] = Status.MASKED
+            out[left] = np.broadcast_to(batch.n[:, None], out.shape)[left]
+        return complete(figures, status)
+
+    def costs(self) -> list[float]:
+        return list(self._solver.costs.values())
+
+
+class FileModel(Served):
+    """A .pcs file. engine native: the native core alone, as in libpcs; engine torch or integrator scipy: the Solver."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._core = _native.Solver.open(path)
+        self._file: ModelFile | None = None
+        self._chosen = {"mode": "auto", "path": "", "integrator": "native", "repair": "none", "device": "cpu"}
+        self._solver: SolverModel | None = None  # None: the core serves
+        self._weights: FloatArray | None = None  # what a density is divided by in the host's units; None: in none
+        self.species, self.conditions = self._core.species, self._core.conditions
+        self.conserved, self.composition = self._core.conserved, self._core.composition
+        self.equations, self.mass_g = self._core.equations, np.array(self._core.mass_g)
+
+    def set_option(self, key: str, value: str) -> None:
+        """The options of libpcs, and engine, device, integrator=scipy."""
+        own = key in ("engine", "device") or (key, value) == ("integrator", "scipy")
+        chosen = self._chosen | {key: value}
+        if not own:
+            try:
+                self._core.set_option(key, value)
+            except ValueError as error:
+                raise _with_own_choices(error, key) from None
+        if key in (*self._chosen, "engine"):
+            self._solver = self._solver_for(chosen)
+            self._chosen = chosen
+        if key == "integrator" and own:
+            self._core.set_option(key, "host")  # the exact path's cells are left to scipy
+        if key == "units":
+            weights = {"hydrogen_fraction": np.ones(len(self.species)), "mass_fraction": 1.0 / self.mass_g}
+            self._weights = weights.get(value)
+            self.conditions = self._core.conditions
+
+    def _solver_for(self, chosen: dict[str, str]) -> SolverModel | None:
+        device, integrator = chosen["device"], chosen["integrator"]
+        engine = chosen.get("engine", "native" if device == "cpu" else "torch")
+        if engine not in ENGINES:
+            raise HostError(Code.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
+        if engine == "native" and device != "cpu":
+            raise HostError(Code.OPTION, f"option device is '{device}': engine native serves the cpu alone")
+        if engine == "native" and integrator != "scipy":
+            return None
+        if integrator == "host":
+            raise HostError(Code.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
+        if engine == "torch":
+            _require_device(device)
+        if self._file is None:
+            self._file = ModelFile.read(self._path)
+        names = {key: chosen[key] for key in ("path", "device", "repair")}
+        solver = Solver.around(self._core, self._file, chosen["mode"], integrator, engine=engine, **names)
+        return SolverModel(solver)
+
+    def step(self, batch: Batch) -> Figures:
+        if self._solver is not None:
+            densities, scale = self._densities(batch)
+            figures = self._solver.step(densities)
+            if scale is not None:
+                served = _served(batch.status)
+                batch.n[served] = densities.n[served] / scale[served]
+            return figures
+        columns = (batch.n, batch.dt, batch.temperature, batch.conditions, batch.status, batch.mask, batch.counts)
+        return self._core.step(*columns, error_dex=batch.error_dex)
+
+    def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        columns = (batch.n, batch.temperature, batch.conditions, batch.status)
+        return self._core.equilibrium(*columns, tolerance, duration, batch.mask, batch.counts)
+
+    def trajectory(
+        self,
+        batch: Batch,
+        times: FloatArray,
+        out: FloatArray,
+        status: NDArray[np.int8],
+        mask: NDArray[np.int8] | None,
+        conserve: bool,
+    ) -> Figures:
+        if self._solver is not None:
+            if not conserve and self._chosen["mode"] != "surrogate":
+                raise HostError(Code.OPTION, "trajectories without conservation are for mode surrogate alone")
+            densities, scale = self._densities(batch)
+            figures = self._solver.trajectory(densities, times, out, status, mask, conserve)
+            if scale is not None:
+                out /= scale[:, None]
+                np.copyto(out, batch.n[:, None], where=~_served(status)[..., None])
+            return figures
+        columns = (batch.n, batch.temperature, batch.conditions, times, out, status)
+        return self._core.trajectory(*columns, self._chosen["mode"], conserve, mask)
+
+    def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        self._core.derive(kind, n, batch.temperature, batch.conditions, values, batch.status)
+
+    def costs(self) -> list[float]:
+        return list(self._core.costs().values())
+
+    def _densities(self, batch: Batch) -> tuple[Batch, FloatArray | None]:
+        """The batch in cm^-3, and what each density (cells, species) is of the host's number; None: they are its own."""
+        if self._weights is None:
+            return batch, None
+        density = batch.conditions[:, -1]
+        scale = np.where((density > 0) & np.isfinite(density), density, np.nan)[:, None] * self._weights
+        scale = np.broadcast_to(scale, batch.n.shape)
+        return replace(batch, n=batch.n * scale, conditions=batch.conditions[:, :-1]), scale
+
+
+def _served(status: NDArray[np.int8]) -> NDArray[np.bool_]:
+    return (status == Status.SURROGATE) | (status >= Status.EXACT_REQUESTED)
+
+
+def _with_own_choices(error: ValueError, key: str) -> HostError:
+    """The native core's error, with what it does not know of."""
+    more = ", scipy" if key == "integrator" else ""
+    return HostError(getattr(error, "code", Code.OPTION), f"{error}{more}")
+
+
+def _require_device(device: str) -> None:
+    """Raise HostError unless torch is there and has the device."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise HostError(Code.OPTION, f"engine torch: {error}; pip install 'pychemsurrogate[torch]'") from None
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:  # AssertionError: a torch without CUDA
+        raise HostError(Code.OPTION, f"option device is '{device}': {error}") from None

@@ -1,0 +1,345 @@
+"""libpcs_embed: which Python it runs, what only Python serves, and what it leaves to the host.
+
+The suites of test_c.py and test_fortran.py run on it as well.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from native_build import MODEL, ROOT, NativeBuild
+from test_c import SOURCES, read_result, write_cells
+from workload import Workload, workload
+
+from pychemsurrogate import Solver
+from pychemsurrogate.network import Network
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
+
+
+@pytest.fixture(scope="module")
+def cells(osu: Network) -> Workload:
+    return workload(osu, 20, seed=5)
+
+
+@pytest.fixture(scope="module")
+def cell_file(cells: Workload, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cells") / "cells.bin"
+    write_cells(path, cells)
+    return path
+
+
+@pytest.fixture(scope="module")
+def program(libpcs_embed: NativeBuild, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return libpcs_embed.compile_c([SOURCES / "embed.c"], tmp_path_factory.mktemp("embed") / "embed")
+
+
+def execute(command: list[object], **environment: str | None) -> tuple[int, str]:
+    """Exit code and standard output; nothing may be on the other. A variable of None is taken away."""
+    variables: dict[str, str] = {**os.environ, "PCS_PYTHON": sys.executable}
+    variables.pop("VIRTUAL_ENV", None)
+    for name, value in environment.items():
+        variables.pop(name, None)
+        if value is not None:
+            variables[name] = value
+    words = [str(word) for word in command]
+    result = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=300)
+    assert result.stderr == ""
+    return result.returncode, result.stdout
+
+
+def failure(command: list[object], **environment: str | None) -> tuple[int, str]:
+    """Code and message of the call that fails."""
+    exit_code, text = execute(command, **environment)
+    assert exit_code == 3, text
+    code, _, message = text.rpartition("0x")[2].partition("\n")[2].partition("\n") if "0x" in text else text.partition("\n")
+    return int(code), message
+
+
+# --- which Python -----------------------------------------------------------------------------------------------
+
+
+def environment(folder: Path, version: str = sys.version.split()[0], home: Path | None = None) -> Path:
+    """A virtual environment with nothing in it, as `python -m venv` makes it; returns its python."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "lib" / f"python{VERSION}" / "site-packages").mkdir(parents=True)
+    python = folder / "bin" / "python3"
+    python.symlink_to(Path(sys.executable).resolve())
+    home = home or Path(sys.executable).resolve().parent
+    (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n")
+    return python
+
+
+def test_a_python_that_is_not_there(program: Path, tmp_path: Path) -> None:
+    for variables, text in (
+        ({"PCS_PYTHON": "/no/such/python"}, "PCS_PYTHON is '/no/such/python', which is not there"),
+        ({"PCS_PYTHON": None, "VIRTUAL_ENV": str(tmp_path)}, f"VIRTUAL_ENV is '{tmp_path}'"),
+    ):
+        code, message = failure([program, MODEL, "-", "-"], **variables)
+        assert code == E_PYTHON
+        assert text in message
+
+
+def test_a_python_of_another_version(program: Path, tmp_path: Path) -> None:
+    code, message = failure([program, MODEL, "-", "-"], PCS_PYTHON=str(environment(tmp_path / "a", "3.2.1")))
+    assert code == E_PYTHON
+    assert f"built for Python {VERSION}" in message
+    assert "is Python 3.2.1" in message
+    (tmp_path / "usr" / "lib" / "python3.2" / "encodings").mkdir(parents=True)
+    python = environment(tmp_path / "b", home=tmp_path / "usr" / "bin")
+    assert "is Python 3.2: set PCS_PYTHON" in failure([program, MODEL, "-", "-"], PCS_PYTHON=str(python))[1]
+
+
+def test_a_python_without_a_shared_library(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "usr" / "lib" / f"python{VERSION}" / "encodings").mkdir(parents=True)
+    python = environment(tmp_path / "b", home=tmp_path / "usr" / "bin")
+    code, message = failure([program, MODEL, "-", "-"], PCS_PYTHON=str(python))
+    assert code == E_PYTHON
+    assert f"install libpython{VERSION}" in message
+    assert str(tmp_path / "usr" / "lib") in message
+
+
+def test_a_python_without_its_library(program: Path, tmp_path: Path) -> None:
+    code, message = failure([program, MODEL, "-", "-"], PYTHONHOME=str(tmp_path))
+    assert code == E_PYTHON
+    assert "PYTHONHOME" in message
+
+
+def test_an_environment_without_the_package(program: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "empty")
+    code, message = failure([program, MODEL, "-", "-"], PCS_PYTHON=str(tmp_path / "empty"))  # its folder does, too
+    assert code == E_PYTHON
+    assert f"{python} (PCS_PYTHON) cannot serve pychemsurrogate: install it there" in message
+    assert "Traceback" in message
+    assert "ModuleNotFoundError: No module named 'pychemsurrogate'" in message
+    packages = tmp_path / "empty" / "lib" / f"python{VERSION}" / "site-packages"
+    (packages / "pychemsurrogate").symlink_to(ROOT / "pychemsurrogate")
+    code, message = failure([program, MODEL, "-", "-"], PCS_PYTHON=str(python))
+    assert code == E_PYTHON
+    assert "ModuleNotFoundError: No module named" in message
+
+
+def test_the_order_of_the_search(
+    libpcs_embed: NativeBuild, program: Path, tmp_path: Path, cell_file: Path
+) -> None:
+    """The environment that the library lies in, the active one, the one of the build."""
+    nobody = os.fsencode(sys.executable)
+    content = libpcs_embed.library.read_bytes()
+    assert nobody in content
+    here = tmp_path / "here"
+    environment(here)
+    for folder in (here / "lib", tmp_path / "elsewhere"):
+        folder.mkdir(exist_ok=True)
+        (folder / libpcs_embed.soname).write_bytes(content.replace(nobody, b"/" + b"x" * (len(nobody) - 1)))
+    given = {"PCS_PYTHON": None, "LD_LIBRARY_PATH": str(here / "lib")}
+    assert "(the environment that libpcs_embed lies in)" in failure([program, MODEL, "-", "-"], **given)[1]
+    active = tmp_path / "active"
+    environment(active)
+    given["VIRTUAL_ENV"] = str(active)
+    assert "(the environment that libpcs_embed lies in)" in failure([program, MODEL, "-", "-"], **given)[1]
+    given["LD_LIBRARY_PATH"] = str(tmp_path / "elsewhere")
+    assert "(VIRTUAL_ENV)" in failure([program, MODEL, "-", "-"], **given)[1]
+    del given["VIRTUAL_ENV"]
+    code, message = failure([program, MODEL, "-", "-"], **given)
+    assert (code, message[:15]) == (E_PYTHON, "no Python found")
+    assert execute([program, MODEL, cell_file, tmp_path / "out"], PCS_PYTHON=None)[0] == 0  # that of the build
+
+
+# --- what only Python serves ------------------------------------------------------------------------------------
+
+
+def served(program: Path, cells: Workload, cell_file: Path, out: Path, model: object, *options: str, **env: str):
+    exit_code, text = execute([program, model, cell_file, out, *options], **env)
+    assert exit_code == 0, text
+    bits, status = read_result(out, cells)
+    return np.frombuffer(bits).reshape(cells.n.shape), status
+
+
+def test_the_torch_engine(program: Path, cells: Workload, cell_file: Path, tmp_path: Path) -> None:
+    """Through C what the same call gives in Python, on arrays of the same layout."""
+    n, status = served(program, cells, cell_file, tmp_path / "out", MODEL, "engine", "torch", "audit", "0")
+    solver = Solver.load(MODEL, engine="torch", audit=0)
+    column_major = np.asfortranarray(cells.n)
+    expected, report = solver.step(column_major, cells.dt, cells.temperature, out=column_major, zeta=cells.zeta)
+    assert status == report.status.tolist()
+    assert report.surrogate > 0
+    assert report.exact > 0
+    np.testing.assert_array_equal(n, expected)
+
+
+def test_scipy(program: Path, osu: Network, tmp_path: Path) -> None:
+    few = workload(osu, 3, seed=5)
+    write_cells(tmp_path / "few.bin", few)
+    n, status = served(
+        program, few, tmp_path / "few.bin", tmp_path / "out", MODEL, "mode", "exact", "integrator", "scipy"
+    )
+    expected, report = Solver.load(MODEL, mode="exact", integrator="scipy").step(
+        few.n, few.dt, few.temperature, zeta=few.zeta
+    )
+    assert status == report.status.tolist() == [21] * 3
+    np.testing.assert_array_equal(n, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("engine", "abacus"), "must be one of native, torch"),
+        (("integrator", "euler"), "must be one of native, host, scipy"),
+        (("speed", "high"), "unknown option 'speed'"),
+        (("device", "cuda:77"), "option device is 'cuda:77'"),
+        (("integrator", "host", "engine", "torch"), "engine torch has native and scipy alone"),
+        (("engine", "native", "device", "cuda"), "engine native serves the cpu alone"),
+    ],
+)
+def test_options_of_its_own(program: Path, cell_file: Path, options: tuple[str, ...], text: str) -> None:
+    code, message = failure([program, MODEL, cell_file, "-", *options])
+    assert code == E_OPTION
+    assert text in message
+    assert "Traceback" not in message
+
+
+MODELS = '''
+import os
+import numpy as np
+from types import SimpleNamespace
+from pychemsurrogate import Solver
+
+class Halving:
+    """Every abundance falls with the cell's own e-folding time 1e9 s; the second cell fails."""
+    species = [f"S{k}" for k in range(29)]
+    conditions = ["zeta"]
+
+    def step(self, n, dt, temperature, *, out, mask, zeta):
+        told = [array.__array_interface__["data"][0] for array in (n, dt, temperature, zeta)]
+        with open(os.environ["TOLD"], "w") as file:
+            print(*map(hex, told), file=file)
+        assert not dt.flags.writeable and n.flags.writeable and not n.flags.owndata
+        status = np.full(len(n), 10, np.int8)
+        status[1] = -1
+        return n * np.exp(-dt / 1e9)[:, None], SimpleNamespace(status=status)
+
+class Broken(Halving):
+    def step(self, *arrays, **more):
+        raise RuntimeError("the flux capacitor is empty")
+
+class Leaving(Halving):
+    def step(self, *arrays, **more):
+        raise SystemExit(4)
+
+class Half:
+    species = ["H"]
+
+def exact():
+    return Solver.load("osu_09_2008", mode="exact")
+'''
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "my_models.py").write_text(MODELS, encoding="utf-8")
+    return folder
+
+
+def test_a_model_of_python_alone_works_on_the_hosts_memory(
+    program: Path, cells: Workload, cell_file: Path, models: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    environment = {"PYTHONPATH": str(models), "TOLD": str(told)}
+    exit_code, text = execute([program, "python:my_models:Halving", cell_file, tmp_path / "out"], **environment)
+    assert exit_code == 0, text
+    assert told.read_text().split() == text.split()[:4]  # addresses of n, dt, temperature, conditions
+    bits, status = read_result(tmp_path / "out", cells)
+    assert status == [10, -1, *[10] * 18]
+    expected = cells.n * np.exp(-cells.dt / 1e9)[:, None]
+    expected[1] = cells.n[1]
+    np.testing.assert_array_equal(np.frombuffer(bits).reshape(cells.n.shape), expected)
+
+
+def test_a_solver_that_python_made(
+    program: Path, cells: Workload, cell_file: Path, models: Path, tmp_path: Path
+) -> None:
+    n, status = served(
+        program, cells, cell_file, tmp_path / "out", "python:my_models:exact", PYTHONPATH=str(models)
+    )
+    expected, report = Solver.load(MODEL, mode="exact").step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
+    np.testing.assert_array_equal(n, expected)
+    assert status == report.status.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "texts"),
+    [
+        ("python:my_models:Broken", E_PYTHON, ("Traceback", "in step", "RuntimeError: the flux capacitor is empty")),
+        ("python:my_models:Leaving", E_PYTHON, ("SystemExit: 4",)),
+        ("python:my_models:Half", E_PYTHON, ("returned Half, which has no conditions, step",)),
+        ("python:my_models:absent", E_PYTHON, ("AttributeError", "'absent'")),
+        ("python:no_such_module:f", E_PYTHON, ("ModuleNotFoundError: No module named 'no_such_module'",)),
+        ("python:my_models", E_FILE, ("write python:package.module:name",)),
+    ],
+)
+def test_what_python_raises(
+    program: Path, cell_file: Path, models: Path, model: str, code: int, texts: tuple[str, ...]
+) -> None:
+    told, message = failure([program, model, cell_file, "-"], PYTHONPATH=str(models))
+    assert told == code
+    for text in texts:
+        assert text in message
+
+
+# --- hosts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_forks(libpcs_embed: NativeBuild, tmp_path: Path) -> None:
+    program = libpcs_embed.compile_c([SOURCES / "embed_fork.c"], tmp_path / "embed_fork")
+    assert execute([program, MODEL]) == (0, "ok\n")
+
+
+PYTHON_HOST = """
+import ctypes, sys
+import numpy as np
+from pychemsurrogate import Solver
+kind, library, model = sys.argv[1:]
+pcs = getattr(ctypes, kind)(library)  # CDLL calls without the GIL, PyDLL with it
+handle = ctypes.c_void_p()
+assert pcs.pcs_open(model.encode(), ctypes.byref(handle)) == 0
+assert pcs.pcs_set_option(handle, b"mode", b"exact") == 0
+solver = Solver.load(model, mode="exact")
+n = np.full((3, 29), 1e-6)
+n[:, solver.index("H2")] = 1e4
+expected, _ = solver.step(n, 1e9, 30.0, zeta=1e-16)
+one, i64 = (lambda x: ctypes.byref(ctypes.c_double(x))), ctypes.c_int64
+p = n.ctypes.data_as(ctypes.c_void_p)
+assert pcs.pcs_step(handle, i64(3), one(1e9), i64(0), p, i64(29), i64(1), one(30.0), i64(0), one(1e-16), i64(0), i64(1),
+                    None, None) == 0
+assert (n == expected).all()
+assert pcs.pcs_set_option(handle, b"colour", b"blue") == -103
+pcs.pcs_last_error.restype = ctypes.c_char_p
+assert b"unknown option 'colour'" in pcs.pcs_last_error(handle)
+pcs.pcs_close(ctypes.byref(handle))
+print("ok")
+"""
+
+
+@pytest.mark.parametrize("kind", ["CDLL", "PyDLL"])
+def test_a_python_that_runs_already(libpcs_embed: NativeBuild, kind: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", PYTHON_HOST, kind, libpcs_embed.library, MODEL]
+    assert execute(command, PCS_PYTHON="/not/asked") == (0, "ok\n")
+
+
+def test_a_host_with_a_python_of_its_own(libpcs_embed: NativeBuild, tmp_path: Path) -> None:
+    names = sysconfig.get_config_vars("LIBDIR", "MULTIARCH", "LDVERSION")
+    folders = [Path(names[0]), Path(names[0]) / (names[1] or "")]
+    flags = [f"-isystem{sysconfig.get_path('include')}", "-pthread"]
+    flags += [flag for folder in folders for flag in (f"-L{folder}", f"-Wl,-rpath,{folder}")]
+    program = libpcs_embed.compile_c(
+        [SOURCES / "embed_host.c"], tmp_path / "embed_host", (*flags, "-Wno-pedantic"), (f"-lpython{names[2]}",)
+    )
+    assert execute([program, MODEL, sys.executable], PCS_PYTHON="/not/asked") == (0, "ok\n")
