@@ -18,7 +18,9 @@ def main() -> None:
 @main.command()
 @click.argument("name_or_path")
 @click.option("--canonical", is_flag=True, help="Print the network file in canonical form instead.")
-@click.option("--format", "format_", type=click.Choice(["native", "umist", "kida"]), help="Default: by the content.")
+@click.option(
+    "--format", "format_", type=click.Choice(["native", "umist", "kida", "krome"]), help="Default: by the content."
+)
 @click.option("--outside", type=click.Choice(["clamp", "extrapolate", "zero"]), help="Rates outside their range of T.")
 @click.option("--drop-unbalanced", is_flag=True, help="Leave out reactions that do not conserve elements and charge.")
 @click.option("--elements", metavar="LIST", help='The closed sub-network of these elements, such as "H He C O".')
@@ -36,7 +38,7 @@ def network(
 ) -> None:
     """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file.
 
-    --outside and --drop-unbalanced are for files of the databases (UMIST, KIDA).
+    --outside and --drop-unbalanced are for files of the databases (UMIST, KIDA), not for those of KROME.
     """
     from pychemsurrogate.network import NetworkError, load_network
     from pychemsurrogate.network.listing import listing

@@ -81,6 +81,8 @@ class ModelFile:
         arrays: dict[str, Array] = {}
         for item in fields(tables):
             value = getattr(tables, item.name)
+            if item.name.startswith("expression_") and not value.size:
+                continue  # files without formulas are those that older versions write and read
             arrays[f"network/{item.name}"] = value if isinstance(value, np.ndarray) else _text_array("\n".join(value))
         arrays["network/text"] = _text_array(network.text())
         arrays["network/hash"] = _text_array(network.hash)
