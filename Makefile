@@ -37,7 +37,7 @@ check:
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/mypy"
-	@"$(BIN)/python" tools/generate_status.py --check
+	@"$(BIN)/python" tools/generate_interfaces.py --check
 	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" --dry-run --Werror
 
 format: ## rewrite Python and C++ sources in the house's layout

@@ -8,62 +8,163 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <unordered_map>
 
+#include "handles.hpp"
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/solver.hpp"
 
-struct pcs_solver {
-    pcs::Solver solver;
-};
-
 namespace {
 
-// What the calling thread heard last. Reserved once, so that even an out-of-memory error can be told.
-struct ThreadState {
+using Handles = pcs::Handles<pcs::Solver>;
+
+// Never destroyed: a host's threads may still be in a call when the process ends.
+union Table {
+    Handles handles;
+    constexpr Table() : handles() {}
+    ~Table() {}
+};
+constinit Table table;
+
+// What the calling thread heard last from a handle.
+struct Heard {
     std::string error;
     pcs::Report report;
     std::vector<std::int32_t> counts;  // (cells, n_cell_counts) of the last call with statistics
-    ThreadState() { error.reserve(1024); }
+};
+
+class ThreadState {
+  public:
+    ThreadState() { last_ = &all_[0]; }  // of no handle; made here, so that even an out-of-memory error can be told
+
+    Heard& of(const void* handle) {
+        if (handle == last_handle_) return *last_;
+        const auto ticket = reinterpret_cast<std::uint64_t>(handle);
+        const auto found = all_.find(ticket);
+        if (found == all_.end() && all_.size() >= many) forget_closed();
+        Heard& heard = found == all_.end() ? all_[ticket] : found->second;
+        last_ = &heard, last_handle_ = handle;
+        return heard;
+    }
+    const char* error_of(const void* handle) {
+        if (untold_ && handle == untold_handle_) return untold_;
+        const auto found = all_.find(reinterpret_cast<std::uint64_t>(handle));
+        return found == all_.end() ? "" : found->second.error.c_str();
+    }
+    void fail(const void* handle, const char* message) noexcept {
+        untold_ = nullptr;
+        try {
+            of(handle).error = message;
+        } catch (...) {
+            untold_ = "out of memory", untold_handle_ = handle;
+        }
+    }
+    void forget(const void* handle) {
+        last_ = &all_[0], last_handle_ = nullptr;
+        all_.erase(reinterpret_cast<std::uint64_t>(handle));
+    }
+
+  private:
+    static constexpr std::size_t many = 256;
+
+    void forget_closed() {
+        std::erase_if(all_, [](const auto& item) { return item.first != 0 && !table.handles.is_open(item.first); });
+        last_ = &all_[0], last_handle_ = nullptr;
+    }
+
+    std::unordered_map<std::uint64_t, Heard> all_;  // by ticket; 0: no handle
+    Heard* last_;
+    const void* last_handle_ = nullptr;
+    const char* untold_ = nullptr;  // a failure for which there was no memory
+    const void* untold_handle_ = nullptr;
 };
 ThreadState& this_thread() {
     thread_local ThreadState state;
     return state;
 }
 
-int fail(int code, const char* message) noexcept {
+int fail(const void* handle, int code, const char* message) noexcept {
     try {
-        this_thread().error = message;
-    } catch (...) {
-        this_thread().error.assign("out of memory");  // fits into what is reserved
+        this_thread().fail(handle, message);
+    } catch (...) {  // no memory for the thread's state itself: the code alone tells
     }
     return code;
 }
 
 // Runs the body; no exception passes the C boundary.
 template <class Body>
-int guarded(const Body& body) noexcept {
+int guarded(const void* handle, const Body& body) noexcept {
     try {
         return body();
     } catch (const pcs::Error& error) {
-        return fail(static_cast<int>(error.code), error.what());
+        return fail(handle, static_cast<int>(error.code), error.what());
     } catch (const std::bad_alloc&) {
-        return fail(PCS_E_MEMORY, "out of memory: use smaller batches");
+        return fail(handle, PCS_E_MEMORY, "out of memory: use smaller batches");
     } catch (const std::exception& error) {
-        return fail(PCS_E_INTERNAL, error.what());
+        return fail(handle, PCS_E_INTERNAL, error.what());
     } catch (...) {
-        return fail(PCS_E_INTERNAL, "unknown C++ exception");
+        return fail(handle, PCS_E_INTERNAL, "unknown C++ exception");
     }
 }
 
+int refuse(const void* handle, Handles::Refusal refusal) noexcept {
+    switch (refusal) {
+        case Handles::Refusal::null:
+            return fail(handle, PCS_E_ARGUMENT, "the solver handle is null: open it with pcs_open first");
+        case Handles::Refusal::not_open:
+            return fail(
+                handle, PCS_E_ARGUMENT,
+                "the solver handle is not open (closed before, or never a handle): open it with pcs_open first");
+        default:
+            return fail(handle, PCS_E_BUSY, "another thread is in a call on this handle: wait until it returns");
+    }
+}
+
+// body(solver) of an open handle.
+template <class Body>
+int with_solver(const pcs_solver* handle, const Body& body, bool alone = false) noexcept {
+    const Handles::Use use(table.handles, handle, alone);
+    if (use.refusal() != Handles::Refusal::none) return refuse(handle, use.refusal());
+    return guarded(handle, [&] { return body(*use); });
+}
+
+// A text that lives as long as the handle; null where it has none.
+template <class Find>
+const char* text_of(const pcs_solver* handle, const Find& find) noexcept {
+    const Handles::Use use(table.handles, handle);
+    if (use.refusal() == Handles::Refusal::none) return find(*use);
+    refuse(handle, use.refusal());
+    return nullptr;
+}
+
 // Where the last call's counts go; null if nobody asked.
-std::int32_t* counts_of(const pcs::Solver& solver, int64_t n_cells) {
-    std::vector<std::int32_t>& counts = this_thread().counts;
-    counts.assign(solver.options().statistics && n_cells > 0 ? n_cells * pcs::n_cell_counts : 0, 0);
+std::int32_t* counts_of(const pcs_solver* handle, const pcs::Solver& solver, int64_t n_cells) {
+    std::vector<std::int32_t>& counts = this_thread().of(handle).counts;
+    const bool wanted = solver.options().statistics && n_cells > 0;
+    if (wanted) pcs::require_memory(n_cells, pcs::n_cell_counts * sizeof(std::int32_t));
+    counts.assign(wanted ? n_cells * pcs::n_cell_counts : 0, 0);
     return counts.empty() ? nullptr : counts.data();
 }
 
-const char* const closed = "the solver handle is null: open it with pcs_open first";
+pcs::CellArrays cells_of(int64_t n_cells, const double* n_cm3, int64_t cell_stride, int64_t species_stride,
+                         const double* temperature_K, int64_t temperature_stride, const double* conditions,
+                         int64_t cond_cell_stride, int64_t cond_stride, int8_t* status) {
+    return {n_cells,
+            const_cast<double*>(n_cm3),
+            cell_stride,
+            species_stride,
+            temperature_K,
+            temperature_stride,
+            conditions,
+            cond_cell_stride,
+            cond_stride,
+            nullptr,
+            0,
+            status,
+            0,
+            -1};
+}
 
 // Shipped models: $PCS_MODEL_PATH, then the tree (installed or built) that this library belongs to.
 std::vector<std::string> model_folders() {
@@ -88,17 +189,24 @@ std::vector<std::string> model_folders() {
     return folders;
 }
 
-int find(const std::vector<std::string>& names, const char* name, const char* what) {
-    if (!name) return fail(PCS_E_ARGUMENT, "the name is null");
+int find(const pcs_solver* handle, const std::vector<std::string>& names, const char* name, const char* what) {
+    if (!name) return fail(handle, PCS_E_ARGUMENT, "the name is null");
     for (std::size_t i = 0; i < names.size(); ++i)
         if (names[i] == name) return static_cast<int>(i);
     std::string known;
     for (const std::string& item : names) known += (known.empty() ? "" : ", ") + item;
-    return fail(PCS_E_NAME, (std::string("unknown ") + what + " '" + name + "'; known are: " + known).c_str());
+    return fail(handle, PCS_E_NAME, (std::string("unknown ") + what + " '" + name + "'; known are: " + known).c_str());
 }
 
 const char* name_at(const std::vector<std::string>& names, int i) {
     return i >= 0 && i < static_cast<int>(names.size()) ? names[i].c_str() : nullptr;
+}
+
+int derive(const pcs_solver* handle, const pcs::CellArrays& cells, const pcs::DerivativeArrays& to) {
+    return with_solver(handle, [&](const pcs::Solver& solver) {
+        solver.derive({cells, to});
+        return 0;
+    });
 }
 
 }  // namespace
@@ -106,67 +214,93 @@ const char* name_at(const std::vector<std::string>& names, int i) {
 int pcs_abi_version(void) { return PCS_ABI_VERSION; }
 
 int pcs_open(const char* model, pcs_solver** out) {
-    if (!out) return fail(PCS_E_ARGUMENT, "pcs_open: the pointer to the handle is null");
+    if (!out) return fail(nullptr, PCS_E_ARGUMENT, "pcs_open: the pointer to the handle is null");
     *out = nullptr;
-    return guarded([&] {
+    return guarded(nullptr, [&] {
         const pcs::ModelFile file(pcs::find_model(model ? model : "", model_folders()));
         pcs::kernels();  // a bad PCS_ISA is told here, not in the first step
-        *out = new pcs_solver{pcs::Solver(file)};
+        void* const ticket = table.handles.open(std::make_unique<pcs::Solver>(file));
+        if (!ticket) return fail(nullptr, PCS_E_MEMORY, "65536 handles are open: close some of them");
+        *out = static_cast<pcs_solver*>(ticket);
         return 0;
     });
 }
 
-void pcs_close(pcs_solver** solver) {
-    if (!solver) return;
-    delete *solver;
-    *solver = nullptr;
+int pcs_close(pcs_solver** solver) {
+    if (!solver || !*solver) return 0;
+    if (const auto refusal = table.handles.close(*solver); refusal != Handles::Refusal::none)
+        return refuse(*solver, refusal);
+    return guarded(nullptr, [&] {
+        this_thread().forget(*solver);
+        *solver = nullptr;
+        return 0;
+    });
 }
 
 int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (!key || !value) return fail(PCS_E_ARGUMENT, "pcs_set_option: key and value must not be null");
-    return guarded([&] {
-        solver->solver.set_option(key, value);
+    return with_solver(
+        solver,
+        [&](pcs::Solver& open) {
+            if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_set_option: key and value must not be null");
+            open.set_option(key, value);
+            return 0;
+        },
+        true);
+}
+
+int pcs_n_species(const pcs_solver* solver) {
+    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_species(); });
+}
+int pcs_species_index(const pcs_solver* solver, const char* name) {
+    return with_solver(solver,
+                       [&](const pcs::Solver& open) { return find(solver, open.network().species, name, "species"); });
+}
+const char* pcs_species_name(const pcs_solver* solver, int species) {
+    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.network().species, species); });
+}
+int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        if (!mass_g) return fail(solver, PCS_E_ARGUMENT, "pcs_species_mass_g: the result pointer is null");
+        if (species < 0 || species >= open.network().n_species())
+            return fail(solver, PCS_E_ARGUMENT, "pcs_species_mass_g: species out of range");
+        *mass_g = open.mass_g(species);
         return 0;
     });
 }
 
-int pcs_n_species(const pcs_solver* solver) {
-    return solver ? solver->solver.network().n_species() : fail(PCS_E_ARGUMENT, closed);
+int pcs_n_reactions(const pcs_solver* solver) {
+    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_reactions(); });
 }
-int pcs_species_index(const pcs_solver* solver, const char* name) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    return guarded([&] { return find(solver->solver.network().species, name, "species"); });
-}
-const char* pcs_species_name(const pcs_solver* solver, int species) {
-    return solver ? name_at(solver->solver.network().species, species) : nullptr;
+const char* pcs_reaction_equation(const pcs_solver* solver, int reaction) {
+    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.equations(), reaction); });
 }
 
 int pcs_n_conditions(const pcs_solver* solver) {
-    return solver ? solver->solver.network().n_conditions() : fail(PCS_E_ARGUMENT, closed);
+    return with_solver(solver, [](const pcs::Solver& open) { return static_cast<int>(open.conditions().size()); });
 }
 int pcs_condition_index(const pcs_solver* solver, const char* name) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    return guarded([&] { return find(solver->solver.network().conditions, name, "condition"); });
+    return with_solver(solver,
+                       [&](const pcs::Solver& open) { return find(solver, open.conditions(), name, "condition"); });
 }
 const char* pcs_condition_name(const pcs_solver* solver, int condition) {
-    return solver ? name_at(solver->solver.network().conditions, condition) : nullptr;
+    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.conditions(), condition); });
 }
 
 int pcs_n_conserved(const pcs_solver* solver) {
-    return solver ? solver->solver.network().n_conserved() : fail(PCS_E_ARGUMENT, closed);
+    return with_solver(solver, [](const pcs::Solver& open) { return open.network().n_conserved(); });
 }
 const char* pcs_conserved_name(const pcs_solver* solver, int quantity) {
-    return solver ? name_at(solver->solver.network().conserved, quantity) : nullptr;
+    return text_of(solver, [&](const pcs::Solver& open) { return name_at(open.network().conserved, quantity); });
 }
 int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (!value) return fail(PCS_E_ARGUMENT, "pcs_composition: the result pointer is null");
-    const pcs::NetworkTables& network = solver->solver.network();
-    if (quantity < 0 || quantity >= network.n_conserved() || species < 0 || species >= network.n_species())
-        return fail(PCS_E_ARGUMENT, "pcs_composition: quantity or species out of range");
-    *value = network.composition[static_cast<std::size_t>(quantity) * network.n_species() + species];
-    return 0;
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        if (!value) return fail(solver, PCS_E_ARGUMENT, "pcs_composition: the result pointer is null");
+        const pcs::NetworkTables& network = open.network();
+        if (quantity < 0 || quantity >= network.n_conserved() || species < 0 || species >= network.n_species())
+            return fail(solver, PCS_E_ARGUMENT, "pcs_composition: quantity or species out of range");
+        *value = network.composition[static_cast<std::size_t>(quantity) * network.n_species() + species];
+        return 0;
+    });
 }
 
 int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
@@ -181,23 +315,21 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
                     int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                     const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* error_dex,
                     int64_t error_stride, const int8_t* mask, int8_t* status) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    return guarded([&] {
-        this_thread().report =
-            solver->solver.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
-                                  conditions, cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1,
-                                  counts_of(solver->solver, n_cells), nullptr, error_dex, error_stride},
-                                 mask});
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        this_thread().of(solver).report =
+            open.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+                        cond_cell_stride, cond_stride, dt_s, dt_stride, status, 0, -1, counts_of(solver, open, n_cells),
+                        nullptr, error_dex, error_stride},
+                       mask});
         return 0;
     });
 }
 
 int pcs_costs(const pcs_solver* solver, int n, double* costs_us) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (n < 0 || (!costs_us && n != 0))
-        return fail(PCS_E_ARGUMENT, "pcs_costs: the size is negative or the result pointer is null");
-    return guarded([&] {
-        const pcs::Costs costs = solver->solver.costs();
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        if (n < 0 || (!costs_us && n != 0))
+            return fail(solver, PCS_E_ARGUMENT, "pcs_costs: the size is negative or the result pointer is null");
+        const pcs::Costs costs = open.costs();
         std::vector<double> all{costs.cell, costs.step, costs.eviction};
         all.insert(all.end(), costs.learned.begin(), costs.learned.end());
         const int count = static_cast<int>(all.size());
@@ -210,11 +342,10 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
                     int64_t cell_stride, int64_t species_stride, const double* temperature_K,
                     int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
                     const int8_t* mask, int8_t* status) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    return guarded([&] {
-        this_thread().report = solver->solver.equilibrium(
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        this_thread().of(solver).report = open.equilibrium(
             {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
-              cond_cell_stride, cond_stride, nullptr, 0, status, 0, -1, counts_of(solver->solver, n_cells)},
+              cond_cell_stride, cond_stride, nullptr, 0, status, 0, -1, counts_of(solver, open, n_cells)},
              mask},
             {tolerance, duration_s});
         return 0;
@@ -225,28 +356,56 @@ int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int
                    int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                    const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
                    const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    return guarded([&] {
-        this_thread().report = solver->solver.trajectory(
-            {{n_cells, const_cast<double*>(n_cm3), cell_stride, species_stride, temperature_K, temperature_stride,
-              conditions, cond_cell_stride, cond_stride, nullptr, 0, nullptr, 0, -1},
-             {n_times, times_s, out_cm3, status, conserve != 0},
-             mask,
-             solver->solver.options().mode});
+    return with_solver(solver, [&](const pcs::Solver& open) {
+        this_thread().of(solver).report =
+            open.trajectory({cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
+                                      conditions, cond_cell_stride, cond_stride, nullptr),
+                             {n_times, times_s, out_cm3, status, conserve != 0},
+                             mask,
+                             open.options().mode});
         return 0;
     });
 }
 
+int pcs_rate_coefficients(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                          int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                          const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* k,
+                          int64_t k_cell_stride, int64_t k_reaction_stride, int8_t* status) {
+    return derive(solver,
+                  cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+                           cond_cell_stride, cond_stride, status),
+                  {pcs::Derivative::rate_coefficients, k, k_cell_stride, k_reaction_stride, 0});
+}
+
+int pcs_rhs(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride, int64_t species_stride,
+            const double* temperature_K, int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
+            int64_t cond_stride, double* dndt, int64_t rhs_cell_stride, int64_t rhs_species_stride, int8_t* status) {
+    return derive(solver,
+                  cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+                           cond_cell_stride, cond_stride, status),
+                  {pcs::Derivative::rhs, dndt, rhs_cell_stride, rhs_species_stride, 0});
+}
+
+int pcs_jacobian(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                 int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                 const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* jacobian,
+                 int64_t jac_cell_stride, int64_t jac_row_stride, int64_t jac_column_stride, int8_t* status) {
+    return derive(solver,
+                  cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
+                           cond_cell_stride, cond_stride, status),
+                  {pcs::Derivative::jacobian, jacobian, jac_cell_stride, jac_row_stride, jac_column_stride});
+}
+
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (!key || (!values && n_cells != 0))
-        return fail(PCS_E_ARGUMENT, "pcs_cell_statistics: key and result pointer must not be null");
-    return guarded([&] {
-        const std::vector<std::int32_t>& counts = this_thread().counts;
-        const int column = find({"steps", "rejected_steps", "factorisations"}, key, "count");
+    return with_solver(solver, [&](const pcs::Solver&) {
+        if (!key || (!values && n_cells != 0))
+            return fail(solver, PCS_E_ARGUMENT, "pcs_cell_statistics: key and result pointer must not be null");
+        const std::vector<std::int32_t>& counts = this_thread().of(solver).counts;
+        const int column = find(solver, {"steps", "rejected_steps", "factorisations"}, key, "count");
         if (column < 0) return column;
-        if (n_cells < 0 || static_cast<std::size_t>(n_cells) * pcs::n_cell_counts != counts.size())
-            return fail(PCS_E_ARGUMENT,
+        if (n_cells < 0 || static_cast<std::size_t>(n_cells) > counts.size() ||
+            static_cast<std::size_t>(n_cells) * pcs::n_cell_counts != counts.size())
+            return fail(solver, PCS_E_ARGUMENT,
                         "pcs_cell_statistics: the thread's last call had another number of cells, or the option "
                         "statistics was off");
         for (int64_t cell = 0; cell < n_cells; ++cell) values[cell] = counts[cell * pcs::n_cell_counts + column];
@@ -255,9 +414,10 @@ int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cel
 }
 
 int pcs_report(const pcs_solver* solver, const char* key, double* value) {
-    if (!solver) return fail(PCS_E_ARGUMENT, closed);
-    if (!key || !value) return fail(PCS_E_ARGUMENT, "pcs_report: key and result pointer must not be null");
-    const pcs::Report& report = this_thread().report;
+    return with_solver(solver, [&](const pcs::Solver&) {
+        if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_report: key and result pointer must not be null");
+        const pcs::Report& report = this_thread().of(solver).report;
+        std::string known;
 #define PCS_REPORT(type, name, meaning)            \
     if (std::strcmp(key, #name) == 0) {            \
         *value = static_cast<double>(report.name); \
@@ -265,15 +425,19 @@ int pcs_report(const pcs_solver* solver, const char* key, double* value) {
     }
 #include "pcs/report.def"
 #undef PCS_REPORT
-    return guarded([&] {
-        std::string known;
 #define PCS_REPORT(type, name, meaning) known += std::string(known.empty() ? "" : ", ") + #name;
 #include "pcs/report.def"
 #undef PCS_REPORT
-        return fail(PCS_E_NAME, ("unknown report key '" + std::string(key) + "'; known are: " + known).c_str());
+        return fail(solver, PCS_E_NAME, ("unknown report key '" + std::string(key) + "'; known are: " + known).c_str());
     });
 }
 
-const char* pcs_last_error(const pcs_solver*) { return this_thread().error.c_str(); }
+const char* pcs_last_error(const pcs_solver* solver) {
+    try {
+        return this_thread().error_of(solver);
+    } catch (...) {
+        return "out of memory";
+    }
+}
 
 const char* pcs_status_message(int status) { return pcs::status_message(status); }

@@ -23,15 +23,24 @@ module pychemsurrogate
   public :: chem_status_message   ! the advice that belongs to a cell's status
 
   ! The version of pcs.h that this module speaks; open compares it with the library's.
-  integer, parameter, public :: CHEM_ABI_EXPECTED = 2
+  integer, parameter, public :: CHEM_ABI_EXPECTED = 3
 
-  ! Errors of a call, as in pcs.h.
-  integer, parameter, public :: PCS_E_ARGUMENT = -101   ! a solver that is not open, wrong shapes
-  integer, parameter, public :: PCS_E_FILE = -102       ! a model file (or compiled kernels) is missing, damaged or foreign
-  integer, parameter, public :: PCS_E_OPTION = -103     ! unknown option, or a value it does not take
-  integer, parameter, public :: PCS_E_NAME = -104       ! unknown species, condition or report key
-  integer, parameter, public :: PCS_E_MEMORY = -105     ! out of memory
-  integer, parameter, public :: PCS_E_INTERNAL = -106   ! a defect of the library, or one of another ABI version
+  ! Errors of a call, as in pcs.h. [generated: errors] by tools/generate_interfaces.py
+  ! A handle that is null or not open, a null pointer, a size or stride that cannot be.
+  integer, parameter, public :: PCS_E_ARGUMENT = -101
+  ! A model file (or compiled kernels) is missing, damaged or foreign.
+  integer, parameter, public :: PCS_E_FILE = -102
+  ! Unknown option, or a value it does not take.
+  integer, parameter, public :: PCS_E_OPTION = -103
+  ! Unknown species, condition or report key.
+  integer, parameter, public :: PCS_E_NAME = -104
+  ! Out of memory, or a batch that no memory holds.
+  integer, parameter, public :: PCS_E_MEMORY = -105
+  ! A defect of the library, or one of another ABI version.
+  integer, parameter, public :: PCS_E_INTERNAL = -106
+  ! Another thread is in a call on this handle, or setting an option of it.
+  integer, parameter, public :: PCS_E_BUSY = -107
+  ! [end of generated]
 
   ! The per-cell status codes PCS_STATUS_..., generated from status.def.
   include 'pcs_status.inc'
@@ -82,10 +91,11 @@ module pychemsurrogate
       type(c_ptr), intent(out) :: solver
       integer(c_int) :: code
     end function
-    subroutine pcs_close(solver) bind(c)
-      import :: c_ptr
+    function pcs_close(solver) bind(c) result(code)
+      import :: c_int, c_ptr
       type(c_ptr), intent(inout) :: solver
-    end subroutine
+      integer(c_int) :: code
+    end function
     function pcs_set_option(solver, key, value) bind(c) result(code)
       import :: c_char, c_int, c_ptr
       type(c_ptr), value :: solver
@@ -226,16 +236,24 @@ contains
   ! ---------------------------------------------------------------- open and close
 
   ! Open a model: the path of a .pcs file or the name of a shipped model. A solver that is open is closed first.
-  ! Errors: PCS_E_FILE; PCS_E_INTERNAL when library and module are of different versions.
+  ! Errors: PCS_E_FILE; PCS_E_INTERNAL when library and module are of different versions; PCS_E_BUSY while another
+  ! thread is in a call on the solver, which then stays open.
   subroutine solver_open(self, model, stat, errmsg)
     class(chem_solver), intent(inout) :: self
     character(*), intent(in) :: model
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
     integer(c_int) :: code
+    integer :: status
     character(:), allocatable :: message
 
-    call self%close()
+    if (c_associated(self%handle)) then
+      call self%close(status, errmsg)
+      if (status /= 0) then
+        call settle(status, self%last_error(), stat, errmsg)
+        return
+      end if
+    end if
     message = ""
     if (pcs_abi_version() /= CHEM_ABI_EXPECTED) then
       code = PCS_E_INTERNAL
@@ -249,16 +267,24 @@ contains
   end subroutine
 
   ! Close the model. Closing twice, or closing what was never opened, does nothing.
-  subroutine solver_close(self)
+  ! Error: PCS_E_BUSY while another thread is in a call on the solver, which then stays open.
+  subroutine solver_close(self, stat, errmsg)
     class(chem_solver), intent(inout) :: self
-    if (c_associated(self%handle)) call pcs_close(self%handle)
-    self%handle = c_null_ptr
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    integer(c_int) :: code
+
+    code = 0
+    if (c_associated(self%handle)) code = pcs_close(self%handle)
+    call settle_library(self, code, stat, errmsg)
   end subroutine
 
-  ! Elemental, so that arrays of solvers are closed too.
+  ! Elemental, so that arrays of solvers are closed too. A handle that another thread is using is left open: nothing
+  ! could be told here.
   impure elemental subroutine solver_final(self)
     type(chem_solver), intent(inout) :: self
-    call self%close()
+    integer :: stat
+    call self%close(stat)
   end subroutine
 
   pure function solver_is_open(self) result(is_open)
@@ -275,7 +301,41 @@ contains
     end if
   end subroutine
 
-  ! Set an option by name; pcs.h lists the keys and values. Errors: PCS_E_OPTION, PCS_E_ARGUMENT.
+  ! Set an option by name. Errors: PCS_E_OPTION for an unknown name or a value that it does not take; PCS_E_BUSY while
+  ! another thread is in a call on the solver; PCS_E_ARGUMENT. All options are then as before.
+  ! [generated: options] by tools/generate_interfaces.py
+  !   mode (auto, surrogate, exact; default auto): which path serves a cell; a model that holds a network alone is exact
+  !   path (a learned path of the model, or empty: all of them; default empty): the one learned path that may serve, of
+  !     a model that names several. Mode surrogate, and a trajectory, use the last, which is the most accurate
+  !   integrator (native, host; default native): host: cells of the exact path keep their input and a status of 10 or
+  !     above, for the host to solve
+  !   units (number_density, hydrogen_fraction, mass_fraction; default number_density): what the abundances of every
+  !     call are: n [cm^-3]; n/n_H, with a last condition more, n_H [cm^-3]; or shares of the mass, with a last
+  !     condition more, rho [g cm^-3]
+  !   target_error_dex (1e-6 to 1; default 0.1): of 100 cells one may err by more in its worst species (default in mode
+  !     auto). It picks rtol and atol unless these are given (mode exact takes either), and the gate's thresholds; below
+  !     what the model is calibrated for, all cells are exact
+  !   rtol (1e-12 to 0.1; default 1e-2): relative tolerance of the exact integrator (default in mode exact)
+  !   atol (1e-30 to 1e-3; default 1e-15): its absolute tolerance, in n / n_H (default in mode exact)
+  !   error_budget_dex (0 to 100; default target_error_dex): what a cell of pcs_step_budget may carry
+  !   exact_every (0 to 1e15; default 100): without such a budget one of so many cells takes the exact path, chosen by
+  !     the bits of its own input; 0: none
+  !   audit (0 to 1; default 0.001): share of the trusted cells that are solved exactly and compared; bins of conditions
+  !     in which too many are wrong are tightened, then closed
+  !   costs (measure, or numbers of microseconds: cell,step,eviction,learned (of several paths a last one for each);
+  !     default measure): what pcs_costs tells. Given numbers make the choice of path, hence every bit, the same on all
+  !     machines; else they are measured at the first step
+  !   max_steps (1 to 1e9; default 2000): steps per cell before status -2
+  !   threads (0 to 4096; default 0): number of threads, 0: OpenMP's own choice
+  !   repair (none; floor; electrons; floor,electrons; default none): floor sets small negatives to 0, electrons makes
+  !     e- neutralise the cell
+  !   kernels (auto, tables, compiled; default auto): auto: straight-line code if the library has it for this network
+  !     (the shipped one), else tables; compiled: straight-line code, which `pychemsurrogate model compile MODEL` has
+  !     put into the user's cache: it is loaded here, never compiled, and PCS_E_FILE if it is missing or could be
+  !     another user's
+  !   statistics (off, on; default off): count for pcs_cell_statistics
+  !   species (the host's species in order, comma-separated; default empty): refused unless they are the model's
+  ! [end of generated]
   subroutine set_option_text(self, key, value, stat, errmsg)
     class(chem_solver), intent(inout) :: self
     character(*), intent(in) :: key, value

@@ -35,6 +35,7 @@ pcs::NetworkTables tables_from(const py::dict& d) {
     t.conditions = names("conditions");
     t.composition = to_vector(d["composition"].cast<Dense>());
     t.scale_weights = to_vector(d["scale_weights"].cast<Dense>());
+    t.mass_g = to_vector(d["mass_g"].cast<Dense>());
     t.reactants = to_vector(d["reactants"].cast<Indices>());
     const auto products = d["products"].cast<Indices>();
     t.n_products = products.ndim() == 2 ? static_cast<int>(products.shape(1)) : -1;

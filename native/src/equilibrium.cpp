@@ -38,7 +38,7 @@ bool settled(const double* now, const double* before, int species, double floor,
 
 }  // namespace
 
-Report Solver::equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const {
+Report Solver::equilibrium_of_densities(const StepRequest& request, const EquilibriumSettings& settings) const {
     const auto start = std::chrono::steady_clock::now();
     if (!(settings.tolerance >= 1e-10 && settings.tolerance <= 0.1))
         throw Error(ErrorCode::argument, "the tolerance of an equilibrium must lie between 1e-10 and 0.1");

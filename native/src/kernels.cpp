@@ -2,6 +2,7 @@
 // (PCS_KERNEL_INTERFACE is defined then). SPDX-License-Identifier: BSD-3-Clause
 #include "pcs/kernels.hpp"
 
+#include "pcs/derivatives.hpp"
 #include "pcs/finish.hpp"
 #include "pcs/jump.hpp"
 #include "pcs/latent.hpp"
@@ -106,18 +107,9 @@ static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net, c
     return counted.bytes();
 }
 
-static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperature_K, const double* conditions,
-                     double* dndt, void* workspace) {
-    IntegratorWorkspace w;
-    layout(plan, (char*)workspace, &w);
-    double n_H = 0;
-    for (int i = 0; i < plan.n_species; ++i) n_H += plan.scale_weights[i] * n_cm3[plan.order[i]];
-    const RateInput cell{0, temperature_K, n_H, conditions};
-    rate_coefficients(plan, &cell, 1, w.k, w.rate);
-    for (int r = 0; r < plan.n_rates; ++r) w.k[r] = broadcast(w.k[r][0]);
-    for (int i = 0; i < plan.n_species; ++i) w.x[i] = broadcast(n_cm3[plan.order[i]] / n_H);
-    rhs(plan, w.k, w.x, w.rate, w.f);
-    for (int i = 0; i < plan.n_species; ++i) dndt[plan.order[i]] = w.f[i][0] * n_H;
+static void derive(const PlanView& plan, const CellArrays& cells, const CellQueue& queue, const DerivativeArrays& to,
+                   void* workspace) {
+    Derivatives(plan, cells, to, workspace).run(queue);
 }
 
 }  // namespace pcs::PCS_ISA
@@ -128,11 +120,19 @@ static void cell_rhs(const PlanView& plan, const double* n_cm3, double temperatu
 #define PCS_TEXT(a) PCS_TEXT_(a)
 
 const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
-    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
-                                     PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
-                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
-                                     PCS_ISA::follow,           PCS_ISA::prepare,   PCS_ISA::finish,
-                                     PCS_ISA::cell_rhs};
+    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),
+                                     PCS_ISA::W,
+                                     PCS_ISA::has_code,
+                                     PCS_ISA::integrator_bytes,
+                                     PCS_ISA::integrate,
+                                     PCS_ISA::block,
+                                     PCS_ISA::surrogate_bytes,
+                                     PCS_ISA::advance,
+                                     PCS_ISA::trajectory_bytes,
+                                     PCS_ISA::follow,
+                                     PCS_ISA::prepare,
+                                     PCS_ISA::finish,
+                                     PCS_ISA::derive};
     return kernels;
 }
 

@@ -175,6 +175,7 @@ NetworkTables ModelFile::network() const {
     t.law_conditions = i32("network/law_conditions");
     t.parameters = f64("network/parameters");
     const auto products_shape = shape("network/products");
+    t.mass_g = has("network/mass_g") ? f64("network/mass_g") : t.masses_from_elements();
     t.n_products = products_shape.size() == 2 ? static_cast<int>(products_shape[1]) : -1;
     try {
         t.validate();

@@ -118,6 +118,9 @@ void NetworkTables::validate() const {
     const auto finite = [](double v) { return std::isfinite(v); };
     require(std::all_of(parameters.begin(), parameters.end(), finite), "a rate parameter is not finite");
     require(std::all_of(composition.begin(), composition.end(), finite), "composition is not finite");
+    require(mass_g.size() == S, "mass_g must have one value a species");
+    require(std::none_of(mass_g.begin(), mass_g.end(), [](double m) { return m < 0 || std::isinf(m); }),
+            "a mass is negative or infinite");
     double weight = 0;
     for (double w : scale_weights) {
         require(std::isfinite(w) && w >= 0, "scale_weights must be finite and not negative");
@@ -511,6 +514,7 @@ void Plan::publish() {
     v.strength = strength_.data();
     v.shape = shape_.data();
     v.reactants = reactants_.data();
+    v.reaction = reaction_of_.data();
     v.gain_begin = gain_.begin.data();
     v.gain = gain_.entry.data();
     v.loss_begin = loss_.begin.data();

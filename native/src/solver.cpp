@@ -10,15 +10,13 @@
 #include <numeric>
 #include <sstream>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/network_kernels.hpp"
 #include "pcs/quiet.hpp"
+#include "pcs/reach.hpp"
 #include "pcs/surrogate.hpp"
+#include "pcs/team.hpp"
 
 namespace pcs {
 
@@ -74,50 +72,6 @@ double atol_beside(double rtol) { return std::min(1e-15, 1e-13 * rtol); }
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// Grows and never shrinks, aligned for the widest vectors.
-class Buffer {
-  public:
-    void* reserve(std::size_t bytes) {
-        if (bytes > size_) {
-            memory_.reset(static_cast<char*>(::operator new(bytes, alignment)));
-            size_ = bytes;
-        }
-        return memory_.get();
-    }
-
-  private:
-    static constexpr std::align_val_t alignment{64};
-    struct Delete {
-        void operator()(char* p) const { ::operator delete(p, alignment); }
-    };
-    std::unique_ptr<char, Delete> memory_;
-    std::size_t size_ = 0;
-};
-
-// A team of threads for `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
-int team_size(int wish, std::int64_t cells) {
-#ifdef _OPENMP
-    if (omp_in_parallel()) return 1;
-    const std::int64_t useful = std::max<std::int64_t>(1, cells / (2 * kernels().width));
-    return static_cast<int>(std::min<std::int64_t>(wish > 0 ? wish : omp_get_max_threads(), useful));
-#else
-    (void)wish, (void)cells;
-    return 1;
-#endif
-}
-
-template <class Work>
-void run_team(int threads, const Work& work) {
-    if (threads == 1) return work(0);
-#ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
-    {
-        const QuietFloatingPoint quiet;  // each thread has traps of its own
-        work(omp_get_thread_num());
-    }
-#endif
-}
 
 const char* const both_set =
     "target_error_dex picks rtol and atol: in mode exact set it or them, not both (open the solver anew to choose "
@@ -294,8 +248,10 @@ Solver::Scratch& Solver::scratch() {
     return mine;
 }
 
-Solver::Solver(NetworkTables tables) : tables_(std::move(tables)), plan_(tables_), electron_(electron_index(tables_)) {
+Solver::Solver(NetworkTables tables)
+    : tables_(std::move(tables)), plan_(tables_), conditions_(tables_.conditions), electron_(electron_index(tables_)) {
     options_.mode = Mode::exact;
+    for (int r = 0; r < tables_.n_reactions(); ++r) equations_.push_back(tables_.equation(r));
 }
 Solver::Solver(const ModelFile& file) : Solver(file.network()) {
     const RouterTable* first = nullptr;
@@ -376,6 +332,10 @@ void Solver::set_option(const std::string& key, const std::string& value) {
         next.path = value;
     } else if (key == "integrator") {
         next.host_integrates = one_of({{"native", 0}, {"host", 1}});
+    } else if (key == "units") {
+        next.units =
+            static_cast<Units>(one_of({{"number_density", 0}, {"hydrogen_fraction", 1}, {"mass_fraction", 2}}));
+        use_units(next.units);
     } else if (key == "kernels") {
         const int choice = one_of({{"auto", 0}, {"tables", 1}, {"compiled", 2}});
         const PlanView& plan = plan_.view();
@@ -417,10 +377,11 @@ void Solver::set_option(const std::string& key, const std::string& value) {
                         "the model is for the species " + mine + ", the host has " + value +
                             ": use a model for these species, or order the abundances as the model does");
     } else {
-        throw Error(ErrorCode::option, "unknown option '" + key +
-                                           "': the options are mode, path, integrator, rtol, atol, target_error_dex, "
-                                           "error_budget_dex, exact_every, audit, costs, max_steps, threads, repair, "
-                                           "kernels, statistics, species");
+        std::string known;
+#define PCS_OPTION(name, type, default, values, meaning) known += (known.empty() ? "" : ", ") + std::string(#name);
+#include "pcs/options.def"
+#undef PCS_OPTION
+        throw Error(ErrorCode::option, "unknown option '" + key + "': the options are " + known);
     }
     adopt(next);
 }
@@ -430,7 +391,7 @@ void Solver::use_object(const std::string& path) {
     adopt(options_);  // other kernels, other costs
 }
 
-Report Solver::step(const StepRequest& request, bool exact) const {
+Report Solver::step_densities(const StepRequest& request, bool exact) const {
     const bool learned = !asked(options_.mode).empty() && !exact;
     return run(request, learned, !options_.host_integrates && !(learned && options_.mode == Mode::surrogate));
 }
@@ -518,17 +479,14 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
 
 void Solver::check(const StepRequest& request) const {
     const CellArrays& c = request.cells;
-    const auto require = [](bool condition, const char* message) {
-        if (!condition) throw Error(ErrorCode::argument, message);
-    };
-    require(c.n_cells >= 0, "the number of cells is negative");
+    check_cells(c);
     if (c.n_cells == 0) return;
-    require(c.n_cm3 && c.dt_s && c.temperature_K, "the arrays of abundances, dt and temperature must not be null");
-    require(c.conditions || tables_.conditions.empty(),
-            "the network has conditions (such as zeta), but their array is null");
-    require(c.species_stride != 0 || tables_.n_species() == 1, "the species stride of the abundances is 0");
-    require(!c.error_dex || c.error_stride != 0 || c.n_cells == 1, "the error stride is 0: all cells would share one");
-    require(c.cell_stride != 0 || c.n_cells == 1, "the cell stride of the abundances is 0: all cells would be one");
+    if (!c.dt_s) throw Error(ErrorCode::argument, "the array of dt must not be null");
+    require_reach("dt", c.n_cells, c.dt_stride);
+    if (!c.error_dex) return;
+    require_reach("error_dex", c.n_cells, c.error_stride);
+    if (c.error_stride == 0 && c.n_cells > 1)
+        throw Error(ErrorCode::argument, "the error stride is 0: all cells would share one");
 }
 
 // Every cell's status before anything is computed.
@@ -937,9 +895,10 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
 }
 
 void Solver::rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const {
-    Buffer buffer;
-    kernels().rhs(plan_.view(), n_cm3, temperature_K, conditions, dndt,
-                  buffer.reserve(kernels().integrator_bytes(plan_.view())));
+    const std::int64_t cell = 0;
+    const CellArrays one{
+        1, const_cast<double*>(n_cm3), 0, 1, &temperature_K, 0, conditions, 0, 1, nullptr, 0, nullptr, 0, -1};
+    derive_list(one, {Derivative::rhs, dndt, 0, 1, 0}, &cell, 1);
 }
 
 }  // namespace pcs

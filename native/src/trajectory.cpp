@@ -9,6 +9,7 @@
 
 #include "pcs/error.hpp"
 #include "pcs/quiet.hpp"
+#include "pcs/reach.hpp"
 #include "pcs/solver.hpp"
 
 namespace pcs {
@@ -36,10 +37,20 @@ Journey& journey() {
     return mine;
 }
 
-void check_times(const TrajectoryArrays& trajectory) {
-    if (trajectory.n_times < 0) throw Error(ErrorCode::argument, "the number of times is negative");
-    for (std::int64_t k = 0; k < trajectory.n_times; ++k) {
-        const double t = trajectory.times_s[k], before = k > 0 ? trajectory.times_s[k - 1] : -1;
+}  // namespace
+
+void Solver::check_trajectory(const TrajectoryRequest& request) const {
+    const TrajectoryArrays& pairs = request.trajectory;
+    if (pairs.n_times < 0) throw Error(ErrorCode::argument, "the number of times is negative");
+    if (request.cells.n_cells == 0 || pairs.n_times == 0) return;
+    if (!pairs.times_s || !pairs.n_cm3)
+        throw Error(ErrorCode::argument, "the arrays of times and results must not be null");
+    const std::int64_t S = tables_.n_species();
+    require_reach("the results", pairs.n_times, S);
+    require_reach("the results", request.cells.n_cells, pairs.n_times * S);
+    require_memory(request.cells.n_cells, static_cast<std::size_t>(pairs.n_times) + S * sizeof(double));
+    for (std::int64_t k = 0; k < pairs.n_times; ++k) {
+        const double t = pairs.times_s[k], before = k > 0 ? pairs.times_s[k - 1] : -1;
         if (!(t >= 0 && t <= longest_dt && t > before))
             throw Error(ErrorCode::argument, "time " + std::to_string(k) +
                                                  " of the trajectory: times are elapsed seconds, at least 0, at most "
@@ -47,9 +58,7 @@ void check_times(const TrajectoryArrays& trajectory) {
     }
 }
 
-}  // namespace
-
-Report Solver::trajectory(const TrajectoryRequest& request) const {
+Report Solver::trajectory_of_densities(const TrajectoryRequest& request) const {
     const QuietFloatingPoint quiet;
     const auto start = std::chrono::steady_clock::now();
     constexpr double one_second = 1;  // the times are checked here, not as a cell's dt
@@ -59,12 +68,10 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
     given.cells.repair = options_.repair;
     given.cells.electron = electron_;
     check(given);
+    check_trajectory(request);
     const std::int64_t cells = given.cells.n_cells, times = request.trajectory.n_times;
     Report report;
     if (cells == 0 || times == 0) return report;
-    if (!request.trajectory.times_s || !request.trajectory.n_cm3)
-        throw Error(ErrorCode::argument, "the arrays of times and results must not be null");
-    check_times(request.trajectory);
     if (request.mode == Mode::surrogate && paths_.empty())
         throw Error(ErrorCode::option, "mode surrogate needs a model with a surrogate; this one holds a network alone");
     if (!request.trajectory.conserve && request.mode != Mode::surrogate)

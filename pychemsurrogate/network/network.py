@@ -29,7 +29,7 @@ IntArray = NDArray[np.int32]
 class NetworkTables:
     """The network as plain arrays (docs/architecture.md): S species, R reactions, E elements, C conditions.
 
-    composition (E + 1, S) f64; scale_weights (S) f64; reactants (R, 3) i32; products (R, P) i32;
+    composition (E + 1, S) f64; scale_weights (S) f64; mass_g (S) f64; reactants (R, 3) i32; products (R, P) i32;
     law (R) i32; law_conditions (R, 2) i32; parameters (R, 7) f64. A missing species or condition is -1.
     expression_code (I, 4) i32, expression_constants (K) f64: the program of the laws that are formulas
     (formula/program.py), empty without any; their parameters are a factor and the number of the program's value.
@@ -39,6 +39,7 @@ class NetworkTables:
     conserved: tuple[str, ...]
     composition: FloatArray
     scale_weights: FloatArray
+    mass_g: FloatArray
     reactants: IntArray
     products: IntArray
     law: IntArray
@@ -154,6 +155,7 @@ class Network:
             conserved=(*self.elements, "charge"),
             composition=composition,
             scale_weights=weights,
+            mass_g=np.array([s.mass_g for s in self.species], dtype=np.float64),
             reactants=self._indices([r.reactants for r in self.reactions], MAX_REACTANTS),
             products=self._indices([r.products for r in self.reactions], n_products),
             law=np.array([r.law.number for r in self.reactions], dtype=np.int32),

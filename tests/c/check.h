@@ -17,11 +17,14 @@ static int failures = 0;
         }                                                                                                  \
     } while (0)
 
-/* The call fails with this code, and its message holds this text. */
-#define CHECK_FAILS(call, code, text)                        \
-    do {                                                     \
-        CHECK((call) == (code));                             \
-        CHECK(strstr(pcs_last_error(NULL), (text)) != NULL); \
+/* The call fails with this code, and this thread's message for the handle holds this text. */
+#define CHECK_FAILS(handle, call, code, text)                                                                       \
+    do {                                                                                                            \
+        CHECK((call) == (code));                                                                                    \
+        if (strstr(pcs_last_error(handle), (text)) == NULL) {                                                       \
+            printf("%s:%d: expected '%s'\n  last error: %s\n", __FILE__, __LINE__, (text), pcs_last_error(handle)); \
+            ++failures;                                                                                             \
+        }                                                                                                           \
     } while (0)
 
 static int finish(void) {

@@ -23,15 +23,15 @@ static void test_open(const char* model, const char* folder) {
     char path[4096];
     for (size_t i = 0; i < sizeof broken / sizeof *broken; ++i) {
         snprintf(path, sizeof path, "%s/%s", folder, broken[i].file);
-        CHECK_FAILS(pcs_open(path, &solver), PCS_E_FILE, broken[i].message);
+        CHECK_FAILS(NULL, pcs_open(path, &solver), PCS_E_FILE, broken[i].message);
         CHECK(solver == NULL);
         CHECK(strstr(pcs_last_error(NULL), broken[i].file) != NULL);
     }
-    CHECK_FAILS(pcs_open(folder, &solver), PCS_E_FILE, "not a file");
-    CHECK_FAILS(pcs_open(NULL, &solver), PCS_E_FILE, "no model given");
-    CHECK_FAILS(pcs_open("", &solver), PCS_E_FILE, "no model given");
-    CHECK_FAILS(pcs_open("atlantis", &solver), PCS_E_FILE, "set PCS_MODEL_PATH");
-    CHECK_FAILS(pcs_open(model, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(NULL, pcs_open(folder, &solver), PCS_E_FILE, "not a file");
+    CHECK_FAILS(NULL, pcs_open(NULL, &solver), PCS_E_FILE, "no model given");
+    CHECK_FAILS(NULL, pcs_open("", &solver), PCS_E_FILE, "no model given");
+    CHECK_FAILS(NULL, pcs_open("atlantis", &solver), PCS_E_FILE, "set PCS_MODEL_PATH");
+    CHECK_FAILS(NULL, pcs_open(model, NULL), PCS_E_ARGUMENT, "null");
 
     pcs_close(NULL);
     pcs_close(&solver);
@@ -47,15 +47,15 @@ static void test_names(const pcs_solver* solver) {
     CHECK(species == 29);
     for (int i = 0; i < species; ++i) CHECK(pcs_species_index(solver, pcs_species_name(solver, i)) == i);
     CHECK(pcs_species_name(solver, -1) == NULL && pcs_species_name(solver, species) == NULL);
-    CHECK_FAILS(pcs_species_index(solver, "E"), PCS_E_NAME, "unknown species 'E'; known are: ");
-    CHECK_FAILS(pcs_species_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
+    CHECK_FAILS(solver, pcs_species_index(solver, "E"), PCS_E_NAME, "unknown species 'E'; known are: ");
+    CHECK_FAILS(solver, pcs_species_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
 
     CHECK(pcs_n_conditions(solver) == 1);
     CHECK(pcs_condition_index(solver, "zeta") == 0);
     CHECK(strcmp(pcs_condition_name(solver, 0), "zeta") == 0);
     CHECK(pcs_condition_name(solver, 1) == NULL && pcs_condition_name(solver, -1) == NULL);
-    CHECK_FAILS(pcs_condition_index(solver, "A_V"), PCS_E_NAME, "known are: zeta");
-    CHECK_FAILS(pcs_condition_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
+    CHECK_FAILS(solver, pcs_condition_index(solver, "A_V"), PCS_E_NAME, "known are: zeta");
+    CHECK_FAILS(solver, pcs_condition_index(solver, NULL), PCS_E_ARGUMENT, "name is null");
 
     CHECK(conserved == 4);
     CHECK(strcmp(pcs_conserved_name(solver, conserved - 1), "charge") == 0);
@@ -64,9 +64,9 @@ static void test_names(const pcs_solver* solver) {
     for (int q = 0; q < conserved; ++q)
         if (strcmp(pcs_conserved_name(solver, q), "H") == 0)
             CHECK(pcs_composition(solver, q, pcs_species_index(solver, "H2O"), &value) == 0 && value == 2);
-    CHECK_FAILS(pcs_composition(solver, conserved, 0, &value), PCS_E_ARGUMENT, "out of range");
-    CHECK_FAILS(pcs_composition(solver, 0, -1, &value), PCS_E_ARGUMENT, "out of range");
-    CHECK_FAILS(pcs_composition(solver, 0, 0, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_composition(solver, conserved, 0, &value), PCS_E_ARGUMENT, "out of range");
+    CHECK_FAILS(solver, pcs_composition(solver, 0, -1, &value), PCS_E_ARGUMENT, "out of range");
+    CHECK_FAILS(solver, pcs_composition(solver, 0, 0, NULL), PCS_E_ARGUMENT, "null");
 }
 
 static void test_options(pcs_solver* solver) {
@@ -97,30 +97,30 @@ static void test_options(pcs_solver* solver) {
                                            {"exact_every", "0"}, {"audit", "0.5"},        {"error_budget_dex", "1"},
                                            {"costs", "1,2,3,4"}, {"costs", "measure"},    {"path", ""}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
-        CHECK_FAILS(pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
+        CHECK_FAILS(solver, pcs_set_option(solver, wrong[i].key, wrong[i].value), PCS_E_OPTION, wrong[i].message);
     for (size_t i = 0; i < sizeof right / sizeof *right; ++i)
         CHECK(pcs_set_option(solver, right[i][0], right[i][1]) == 0);
-    CHECK_FAILS(pcs_set_option(solver, NULL, "1"), PCS_E_ARGUMENT, "null");
-    CHECK_FAILS(pcs_set_option(solver, "rtol", NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_set_option(solver, NULL, "1"), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_set_option(solver, "rtol", NULL), PCS_E_ARGUMENT, "null");
 }
 
 static void test_null_handle(void) {
     double x = 1, value;
-    CHECK_FAILS(pcs_set_option(NULL, "rtol", "1"), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_n_species(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_species_index(NULL, "H"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_set_option(NULL, "rtol", "1"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_n_species(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_species_index(NULL, "H"), PCS_E_ARGUMENT, "open it with pcs_open");
     CHECK(pcs_species_name(NULL, 0) == NULL);
-    CHECK_FAILS(pcs_n_conditions(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_condition_index(NULL, "zeta"), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_n_conditions(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_condition_index(NULL, "zeta"), PCS_E_ARGUMENT, "open it with pcs_open");
     CHECK(pcs_condition_name(NULL, 0) == NULL);
-    CHECK_FAILS(pcs_n_conserved(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_n_conserved(NULL), PCS_E_ARGUMENT, "open it with pcs_open");
     CHECK(pcs_conserved_name(NULL, 0) == NULL);
-    CHECK_FAILS(pcs_composition(NULL, 0, 0, &value), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_step(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, NULL, NULL), PCS_E_ARGUMENT,
+    CHECK_FAILS(NULL, pcs_composition(NULL, 0, 0, &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_step(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, NULL, NULL), PCS_E_ARGUMENT,
                 "open it with pcs_open");
-    CHECK_FAILS(pcs_report(NULL, "cells", &value), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_costs(NULL, 1, &value), PCS_E_ARGUMENT, "open it with pcs_open");
-    CHECK_FAILS(pcs_step_budget(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, &x, 1, NULL, NULL), PCS_E_ARGUMENT,
+    CHECK_FAILS(NULL, pcs_report(NULL, "cells", &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_costs(NULL, 1, &value), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(NULL, pcs_step_budget(NULL, 1, &x, 0, &x, 1, 1, &x, 0, &x, 0, 0, &x, 1, NULL, NULL), PCS_E_ARGUMENT,
                 "open it with pcs_open");
 }
 
@@ -132,15 +132,19 @@ static void test_step_arguments(pcs_solver* solver) {
     memcpy(before, n, sizeof n);
     CHECK(pcs_step(solver, 0, NULL, 0, NULL, 0, 0, NULL, 0, NULL, 0, 0, NULL, NULL) == 0);
     CHECK(pcs_report(solver, "cells", &value) == 0 && value == 0);
-    CHECK_FAILS(pcs_step(solver, -1, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "negative");
-    CHECK_FAILS(pcs_step(solver, 2, NULL, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "not be null");
-    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+    CHECK_FAILS(solver, pcs_step(solver, -1, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "negative");
+    CHECK_FAILS(solver, pcs_step(solver, 2, NULL, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
                 "not be null");
-    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 1, NULL, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+    CHECK_FAILS(solver, pcs_step(solver, 2, &dt, 0, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
                 "not be null");
-    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, NULL, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "conditions");
-    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 0, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT, "cell stride");
-    CHECK_FAILS(pcs_step(solver, 2, &dt, 0, *n, 29, 0, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+    CHECK_FAILS(solver, pcs_step(solver, 2, &dt, 0, *n, 29, 1, NULL, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "not be null");
+    CHECK_FAILS(solver, pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, NULL, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "conditions");
+    CHECK_FAILS(solver, pcs_step(solver, 2, &dt, 0, *n, 0, 1, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
+                "cell stride");
+    CHECK_FAILS(solver, pcs_step(solver, 2, &dt, 0, *n, 29, 0, &T, 0, &zeta, 0, 1, NULL, NULL), PCS_E_ARGUMENT,
                 "species stride");
     CHECK(memcmp(before, n, sizeof n) == 0);
     CHECK(pcs_step(solver, 1, &dt, 0, *n, 0, 1, &T, 0, &zeta, 0, 0, NULL, NULL) ==
@@ -161,14 +165,14 @@ static void test_equilibrium_and_statistics(pcs_solver* solver) {
     }
     n[1][pcs_species_index(solver, "O")] -= 1; /* the same elements in both */
     memcpy(before, n, sizeof n);
-    CHECK_FAILS(pcs_equilibrium(NULL, 2, 1e-4, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
+    CHECK_FAILS(NULL, pcs_equilibrium(NULL, 2, 1e-4, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
                 "open it with pcs_open");
-    CHECK_FAILS(pcs_equilibrium(solver, 2, 1, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
-                "tolerance");
-    CHECK_FAILS(pcs_equilibrium(solver, 2, 1e-4, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
-                "duration");
-    CHECK_FAILS(pcs_equilibrium(solver, 2, 1e-4, 1e17, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, status), PCS_E_ARGUMENT,
-                "not be null");
+    CHECK_FAILS(solver, pcs_equilibrium(solver, 2, 1, 1e17, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status),
+                PCS_E_ARGUMENT, "tolerance");
+    CHECK_FAILS(solver, pcs_equilibrium(solver, 2, 1e-4, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status),
+                PCS_E_ARGUMENT, "duration");
+    CHECK_FAILS(solver, pcs_equilibrium(solver, 2, 1e-4, 1e17, NULL, 29, 1, &T, 0, &zeta, 0, 1, NULL, status),
+                PCS_E_ARGUMENT, "not be null");
     CHECK(memcmp(before, n, sizeof n) == 0);
 
     CHECK(pcs_set_option(solver, "statistics", "on") == 0);
@@ -188,14 +192,14 @@ static void test_equilibrium_and_statistics(pcs_solver* solver) {
     CHECK(pcs_cell_statistics(solver, "steps", 2, steps) == 0 && steps[0] > 0 && steps[1] > 0);
     CHECK(pcs_cell_statistics(solver, "rejected_steps", 2, more) == 0 && more[0] < steps[0] && more[0] >= 0);
     CHECK(pcs_cell_statistics(solver, "factorisations", 2, more) == 0 && more[0] <= steps[0] && more[0] > 0);
-    CHECK_FAILS(pcs_cell_statistics(solver, "joules", 2, steps), PCS_E_NAME, "known are: steps, ");
-    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 3, steps), PCS_E_ARGUMENT, "another number of cells");
-    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 2, NULL), PCS_E_ARGUMENT, "null");
-    CHECK_FAILS(pcs_cell_statistics(solver, NULL, 2, steps), PCS_E_ARGUMENT, "null");
-    CHECK_FAILS(pcs_cell_statistics(NULL, "steps", 2, steps), PCS_E_ARGUMENT, "open it with pcs_open");
+    CHECK_FAILS(solver, pcs_cell_statistics(solver, "joules", 2, steps), PCS_E_NAME, "known are: steps, ");
+    CHECK_FAILS(solver, pcs_cell_statistics(solver, "steps", 3, steps), PCS_E_ARGUMENT, "another number of cells");
+    CHECK_FAILS(solver, pcs_cell_statistics(solver, "steps", 2, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_cell_statistics(solver, NULL, 2, steps), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(NULL, pcs_cell_statistics(NULL, "steps", 2, steps), PCS_E_ARGUMENT, "open it with pcs_open");
     CHECK(pcs_set_option(solver, "statistics", "off") == 0);
     CHECK(pcs_step(solver, 2, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, NULL, status) == 0);
-    CHECK_FAILS(pcs_cell_statistics(solver, "steps", 2, steps), PCS_E_ARGUMENT, "statistics was off");
+    CHECK_FAILS(solver, pcs_cell_statistics(solver, "steps", 2, steps), PCS_E_ARGUMENT, "statistics was off");
 }
 
 /* Every time of a trajectory is the step to it, in every mode that takes one step; strides as in a step. */
@@ -237,44 +241,44 @@ static void test_trajectory(const char* model) {
                     CHECK(out[cell][k][pcs_species_index(solver, "CO")] > 0);
             }
     }
-    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 0, NULL, NULL), PCS_E_OPTION,
-                "mode surrogate alone");
+    CHECK_FAILS(solver, pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 0, NULL, NULL),
+                PCS_E_OPTION, "mode surrogate alone");
     CHECK(pcs_set_option(solver, "mode", "surrogate") == 0);
     CHECK(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, times, t, **out, 0, NULL, NULL) == 0);
     CHECK(pcs_report(solver, "surrogate", &value) == 0 && value == 6);
     CHECK(pcs_trajectory(solver, 0, NULL, 0, 0, NULL, 0, NULL, 0, 0, times, t, NULL, 1, NULL, NULL) == 0);
     CHECK(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 0, NULL, NULL, 1, NULL, NULL) == 0);
-    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, -1, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
-                "negative");
-    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, unsorted, **out, 1, NULL, NULL),
+    CHECK_FAILS(solver, pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, -1, t, **out, 1, NULL, NULL),
+                PCS_E_ARGUMENT, "negative");
+    CHECK_FAILS(solver, pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, unsorted, **out, 1, NULL, NULL),
                 PCS_E_ARGUMENT, "later than the one before");
-    CHECK_FAILS(pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, NULL, **out, 1, NULL, NULL),
+    CHECK_FAILS(solver, pcs_trajectory(solver, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, NULL, **out, 1, NULL, NULL),
                 PCS_E_ARGUMENT, "not be null");
-    CHECK_FAILS(pcs_trajectory(solver, 2, NULL, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
-                "not be null");
-    CHECK_FAILS(pcs_trajectory(NULL, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL), PCS_E_ARGUMENT,
-                "open it with pcs_open");
+    CHECK_FAILS(solver, pcs_trajectory(solver, 2, NULL, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL),
+                PCS_E_ARGUMENT, "not be null");
+    CHECK_FAILS(NULL, pcs_trajectory(NULL, 2, *n, gap, 1, &T, 0, &zeta, 0, 1, 2, t, **out, 1, NULL, NULL),
+                PCS_E_ARGUMENT, "open it with pcs_open");
     pcs_close(&solver);
 }
 
 static void test_target_error(const char* model) {
     pcs_solver* solver = NULL;
     CHECK(pcs_open(model, &solver) == 0);
-    CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0"), PCS_E_OPTION, "must be a number between");
+    CHECK_FAILS(solver, pcs_set_option(solver, "target_error_dex", "0"), PCS_E_OPTION, "must be a number between");
     CHECK(pcs_set_option(solver, "target_error_dex", "0.01") == 0);
     CHECK(pcs_set_option(solver, "rtol", "1e-3") == 0); /* mode auto takes both: the target is the gate's as well */
-    CHECK_FAILS(pcs_set_option(solver, "mode", "exact"), PCS_E_OPTION, "not both");
+    CHECK_FAILS(solver, pcs_set_option(solver, "mode", "exact"), PCS_E_OPTION, "not both");
     pcs_close(&solver);
     CHECK(pcs_open(model, &solver) == 0);
     CHECK(pcs_set_option(solver, "mode", "exact") == 0);
     CHECK(pcs_set_option(solver, "target_error_dex", "1e-3") == 0);
-    CHECK_FAILS(pcs_set_option(solver, "rtol", "1e-3"), PCS_E_OPTION, "not both");
-    CHECK_FAILS(pcs_set_option(solver, "atol", "1e-18"), PCS_E_OPTION, "not both");
+    CHECK_FAILS(solver, pcs_set_option(solver, "rtol", "1e-3"), PCS_E_OPTION, "not both");
+    CHECK_FAILS(solver, pcs_set_option(solver, "atol", "1e-18"), PCS_E_OPTION, "not both");
     pcs_close(&solver);
     CHECK(pcs_open(model, &solver) == 0);
     CHECK(pcs_set_option(solver, "mode", "exact") == 0);
     CHECK(pcs_set_option(solver, "rtol", "1e-3") == 0);
-    CHECK_FAILS(pcs_set_option(solver, "target_error_dex", "0.01"), PCS_E_OPTION, "not both");
+    CHECK_FAILS(solver, pcs_set_option(solver, "target_error_dex", "0.01"), PCS_E_OPTION, "not both");
     pcs_close(&solver);
 }
 
@@ -302,10 +306,10 @@ static void test_budget(const char* model) {
     CHECK(status[2] == PCS_STATUS_BAD_INPUT && error[4] == -1 && memcmp(n[2], before[2], sizeof n[2]) == 0);
     CHECK(error[1] == 77 && error[3] == 77 && error[5] == 77);
     CHECK(pcs_report(solver, "refused_budget", &value) == 0 && value == 1);
-    CHECK_FAILS(pcs_step_budget(solver, 3, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, error, 0, NULL, status),
+    CHECK_FAILS(solver, pcs_step_budget(solver, 3, &dt, 0, *n, 29, 1, &T, 0, &zeta, 0, 1, error, 0, NULL, status),
                 PCS_E_ARGUMENT, "error stride");
-    CHECK_FAILS(pcs_costs(solver, 4, costs), PCS_E_OPTION, "no router");
-    CHECK_FAILS(pcs_costs(solver, 4, NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_costs(solver, 4, costs), PCS_E_OPTION, "no router");
+    CHECK_FAILS(solver, pcs_costs(solver, 4, NULL), PCS_E_ARGUMENT, "null");
     CHECK(costs[0] == -1);
     pcs_close(&solver);
 }
@@ -323,10 +327,10 @@ static void test_report(pcs_solver* solver) {
     }
     CHECK(pcs_report(solver, "exact", &value) == 0 && value == 1);
     value = -7;
-    CHECK_FAILS(pcs_report(solver, "speed", &value), PCS_E_NAME, "known are: cells, ");
+    CHECK_FAILS(solver, pcs_report(solver, "speed", &value), PCS_E_NAME, "known are: cells, ");
     CHECK(value == -7);
-    CHECK_FAILS(pcs_report(solver, NULL, &value), PCS_E_ARGUMENT, "null");
-    CHECK_FAILS(pcs_report(solver, "cells", NULL), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_report(solver, NULL, &value), PCS_E_ARGUMENT, "null");
+    CHECK_FAILS(solver, pcs_report(solver, "cells", NULL), PCS_E_ARGUMENT, "null");
 }
 
 static void test_status_messages(void) {

@@ -16,8 +16,8 @@ int main(int argc, char** argv) {
     int8_t* status = malloc((size_t)c.cells);
     if (!status) return 2;
     CHECK(pcs_set_option(solver, "audit", "0") == 0);
-    CHECK_FAILS(pcs_set_option(solver, "path", "slow"), PCS_E_OPTION, "has fast, accurate");
-    CHECK_FAILS(pcs_set_option(solver, "costs", "1,2,3,4"), PCS_E_OPTION, "5 numbers");
+    CHECK_FAILS(solver, pcs_set_option(solver, "path", "slow"), PCS_E_OPTION, "has fast, accurate");
+    CHECK_FAILS(solver, pcs_set_option(solver, "costs", "1,2,3,4"), PCS_E_OPTION, "5 numbers");
     CHECK(pcs_set_option(solver, "costs", argv[4]) == 0);
     CHECK(pcs_costs(solver, 4, costs) == 5 && costs[3] >= 0 && costs[4] == -1);
     CHECK(pcs_costs(solver, 6, costs) == 5 && costs[4] >= 0 && costs[5] == -1);

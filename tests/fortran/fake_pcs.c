@@ -17,11 +17,12 @@ int pcs_open(const char* model, pcs_solver** out) {
     *out = &handles[opened++ % 8];
     return 0;
 }
-void pcs_close(pcs_solver** solver) {
+int pcs_close(pcs_solver** solver) {
     if (solver && *solver) {
         ++closed;
         *solver = NULL;
     }
+    return 0;
 }
 int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
     return (void)solver, (void)key, (void)value, 0;

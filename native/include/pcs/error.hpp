@@ -6,7 +6,11 @@
 
 namespace pcs {
 
-enum class ErrorCode : int { argument = -101, file = -102, option = -103, name = -104, memory = -105, internal = -106 };
+enum class ErrorCode : int {
+#define PCS_ERROR(NAME, name, value, meaning) name = value,
+#include "pcs/errors.def"
+#undef PCS_ERROR
+};
 
 class Error : public std::runtime_error {
   public:

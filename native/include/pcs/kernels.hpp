@@ -44,6 +44,19 @@ struct TrajectoryArrays {
     bool conserve;   // false: what the nets say, unprojected
 };
 
+// What a host can ask of the chemistry without a step. Of CellArrays neither dt_s nor status is read, nor n_cm3 (null
+// then) where only rate coefficients are wanted.
+enum class Derivative : int32_t {
+    rate_coefficients,  // k of every reaction [cm^(3(m-1)) / s], m bodies
+    rhs,                // dn/dt of every species [cm^-3 / s]
+    jacobian,           // d(dn/dt) of a species (row) by n of another (column) [1/s], n_H held fixed
+};
+struct DerivativeArrays {
+    Derivative kind;
+    double* values;  // values[cell * cell_stride + row * row_stride + column * column_stride], in the host's order
+    int64_t cell_stride, row_stride, column_stride;
+};
+
 // What the integrator counts for every cell on request.
 enum CellCount : int32_t { count_steps, count_rejected, count_factorisations, n_cell_counts };
 
@@ -149,9 +162,8 @@ struct Kernels {
     // Steps of the real chemistry before and after the nets, in a workspace of integrator_bytes.
     void (*prepare)(const PlanView&, const PrepareArrays&, bool tables_only, void* workspace);
     void (*finish)(const PlanView&, const FinishArrays&, bool tables_only, void* workspace);
-    // For one cell, host order of species, CGS: dn/dt [cm^-3 / s]. For tests against the Python network.
-    void (*rhs)(const PlanView&, const double* n_cm3, double temperature_K, const double* conditions, double* dndt,
-                void* workspace);
+    // Rate coefficients, dn/dt or its Jacobian of the queue's cells, in a workspace of integrator_bytes.
+    void (*derive)(const PlanView&, const CellArrays&, const CellQueue&, const DerivativeArrays&, void* workspace);
 };
 
 // What a shared object with the straight-line kernels of one network shows by its one symbol, pcs_network_kernels().
@@ -165,10 +177,19 @@ struct NetworkKernels {
 
 // The sizes of all that passes between library and object, mixed.
 constexpr uint64_t kernel_layout() {
-    constexpr uint64_t sizes[] = {
-        sizeof(PlanView),          sizeof(Group),        sizeof(SurrogateView),      sizeof(CellArrays),
-        sizeof(CellQueue),         sizeof(RouterView),   sizeof(IntegratorSettings), sizeof(IntegratorStatistics),
-        sizeof(SurrogateSettings), sizeof(FinishArrays), sizeof(PrepareArrays),      sizeof(Kernels)};
+    constexpr uint64_t sizes[] = {sizeof(PlanView),
+                                  sizeof(Group),
+                                  sizeof(SurrogateView),
+                                  sizeof(CellArrays),
+                                  sizeof(CellQueue),
+                                  sizeof(DerivativeArrays),
+                                  sizeof(RouterView),
+                                  sizeof(IntegratorSettings),
+                                  sizeof(IntegratorStatistics),
+                                  sizeof(SurrogateSettings),
+                                  sizeof(FinishArrays),
+                                  sizeof(PrepareArrays),
+                                  sizeof(Kernels)};
     uint64_t mixed = 0;
     for (const uint64_t size : sizes) mixed = mixed * 1000003 + size;
     return mixed;

@@ -59,6 +59,7 @@ struct PlanView {
     const double* strength;    // (n_rates): the first parameter, ...
     const int32_t* shape;      // ... and of what it is a multiple
     const int32_t* reactants;  // (n_rates, 3)
+    const int32_t* reaction;   // (n_rates): the host's reaction, -1: padding
 
     // The composition without its zeros. Quantity by quantity: which species hold how much of it; pair by pair of
     // quantities, (1, 0), (2, 0), (2, 1), (3, 0) ...: which species hold both, and the product of the two counts.

@@ -77,9 +77,11 @@ struct RateInput {
     const double* conditions;
 };
 
-// The coefficients of some cells for their fractions x = n / n_H, with the powers of n_H that make all of them 1/s.
-// Vectors run over shapes first, one cell at a time, then over cells. `shapes` is scratch (n_shapes).
-inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes) {
+// The coefficients of some cells; `per_second`: for their fractions x = n / n_H, with the powers of n_H that make all
+// of them 1/s, else for densities n. Vectors run over shapes first, one cell at a time, then over cells. `shapes` is
+// scratch (n_shapes).
+inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes,
+                              bool per_second = true) {
     Temperature t[W];
     Int fresh = {};
     for (int c = 0; c < n_cells; ++c)
@@ -91,7 +93,7 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
         Vec condition[W][max_conditions] = {};
         for (int c = 0; c < n_cells; ++c) {
             scale[c] = 1.0;
-            for (int power = 0; power < group.density_power; ++power) scale[c] *= cells[c].n_H;
+            for (int power = 0; per_second && power < group.density_power; ++power) scale[c] *= cells[c].n_H;
             for (int i = 0; i < max_conditions; ++i)
                 if (group.conditions[i] >= 0) condition[c][i] = broadcast(cells[c].conditions[group.conditions[i]]);
         }

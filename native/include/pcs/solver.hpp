@@ -29,8 +29,13 @@ enum class Mode { automatic, surrogate, exact };
 // By its name: auto, surrogate or exact. Throws Error (option).
 Mode mode_of(const std::string& name);
 
+// What a host's abundances are: n [cm^-3], n / n_H with n_H [cm^-3] as the last condition, or shares of the mass with
+// the mass density rho [g cm^-3] as the last condition.
+enum class Units { number_density, hydrogen_fraction, mass_fraction };
+
 struct Options {
     Mode mode = Mode::automatic;
+    Units units = Units::number_density;
     std::string path;                  // the one learned path that may serve; "": all of them
     bool host_integrates = false;      // cells of the exact path are left untouched, with their status, to the host
     bool tables_only = false;          // leave the straight-line kernels alone, if there are any
@@ -67,6 +72,17 @@ struct TrajectoryRequest {
     Mode mode;
 };
 
+// Rate coefficients, dn/dt or its Jacobian of every cell. `cells`: dt_s, repair and counts are not read, n_cm3 is not
+// changed and may be null for rate coefficients; status: null where nobody asked. Of a cell whose status is below 0 all
+// values are NaN.
+struct DerivativeRequest {
+    CellArrays cells;
+    DerivativeArrays to;
+};
+
+// Throws Error (memory) where a call would need more scratch than the machine has memory.
+void require_memory(std::int64_t n_cells, std::size_t bytes_per_cell);
+
 // The rtol and atol that target_error_dex picks for the exact integrator.
 struct Tolerances {
     double rtol, atol;
@@ -88,6 +104,10 @@ class Solver {
 
     const NetworkTables& network() const { return tables_; }
     const Options& options() const { return options_; }
+    // What the host hands in beside the temperature, in order: the network's conditions, then what the units need.
+    const std::vector<std::string>& conditions() const { return conditions_; }
+    const std::vector<std::string>& equations() const { return equations_; }  // of the reactions
+    double mass_g(int species) const;  // throws Error (file) where the model does not say
     // The names of the learned paths, cheapest first: "" alone for one without a name, none for a network alone.
     std::vector<std::string> paths() const;
     // Of the learned path that mode surrogate asks.
@@ -98,8 +118,8 @@ class Solver {
     // Throws Error (option) that lists what is possible.
     void set_option(const std::string& key, const std::string& value);
 
-    // Throws Error (argument) before any cell is touched, or nothing. Safe to call from many threads at once.
-    // exact: as in mode exact.
+    // Throws Error (argument, memory) before any cell is touched, or nothing. Safe to call from many threads at once.
+    // exact: as in mode exact. This and the three calls below take and give abundances in the option's units.
     Report step(const StepRequest& request, bool exact = false) const;
 
     // What cells cost on this machine: measured when first asked for, or the host's. Throws Error (option) where
@@ -125,6 +145,9 @@ class Solver {
     // that is not served gets the given state. The integrator goes from time to time. Throws as step does.
     Report trajectory(const TrajectoryRequest& request) const;
 
+    // Throws as step does.
+    void derive(const DerivativeRequest& request) const;
+
     bool has_surrogate() const { return !paths_.empty(); }
     std::size_t workspace_bytes() const;  // of the integrator, for each thread
 
@@ -142,7 +165,27 @@ class Solver {
     const Kernels& integrating() const { return options_.tables_only ? kernels() : straight_line(); }
     // The step with or without the surrogate; with native_exact false, cells of the exact path are left to the host.
     Report run(const StepRequest& request, bool learned, bool native_exact) const;
+    // The calls for number densities.
+    Report step_densities(const StepRequest& request, bool exact) const;
+    Report equilibrium_of_densities(const StepRequest& request, const EquilibriumSettings& settings) const;
+    Report trajectory_of_densities(const TrajectoryRequest& request) const;
+    // One of them on the densities of the host's cells; those that it served are written back.
+    template <class Call>
+    Report in_units(const StepRequest& host, bool host_integrates, const Call& call) const;
+    // The cells with their abundances as densities, in scratch of the calling thread; masked ones have none.
+    CellArrays densities_of(const CellArrays& host, const int8_t* mask) const;
+    // What a host's numbers are per density: value = n * weight / density.
+    double weight(int species) const { return options_.units == Units::mass_fraction ? tables_.mass_g[species] : 1; }
+    double density(const CellArrays& host, std::int64_t cell) const;  // NaN: none
+    void use_units(Units units);
+    void derive_list(const CellArrays& cells, const DerivativeArrays& to, const std::int64_t* list,
+                     std::int64_t size) const;
     void check(const StepRequest& request) const;
+    void check_cells(const CellArrays& cells) const;
+    void check_trajectory(const TrajectoryRequest& request) const;
+    void check_derivatives(const DerivativeRequest& request) const;
+    // The status of every cell; returns the good ones, in scratch of the calling thread.
+    std::span<const std::int64_t> inspect_derivatives(const CellArrays& cells) const;
     void inspect(const StepRequest& request, Report& report) const;
     // The learned paths that a mode asks, cheapest first.
     std::span<const Path* const> asked(Mode mode) const;
@@ -178,6 +221,7 @@ class Solver {
 
     NetworkTables tables_;
     Plan plan_;
+    std::vector<std::string> equations_, conditions_;
     std::vector<std::unique_ptr<Path>> paths_;   // none: a network alone
     std::vector<const Path*> chosen_, trusted_;  // that the host lets serve, and those of them that mode auto asks
     bool routed_ = false;                        // whether the router tells them apart

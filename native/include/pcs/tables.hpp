@@ -21,12 +21,18 @@ struct NetworkTables {
     std::vector<std::int32_t> law;             // (R)
     std::vector<std::int32_t> law_conditions;  // (R, 2), -1: none
     std::vector<double> parameters;            // (R, 7)
+    std::vector<double> mass_g;                // (S); NaN: not known
     int n_products = 0;
 
     int n_species() const { return static_cast<int>(species.size()); }
     int n_conserved() const { return static_cast<int>(conserved.size()); }
     int n_conditions() const { return static_cast<int>(conditions.size()); }
     int n_reactions() const { return static_cast<int>(law.size()); }
+
+    // The masses of species of known elements, electrons counted; NaN where an element's weight is not tabulated.
+    std::vector<double> masses_from_elements() const;
+    // "C+ + e- -> C"
+    std::string equation(int reaction) const;
 
     // Throws std::invalid_argument that names the first thing that is wrong.
     void validate() const;

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_status", ROOT / "tools" / "generate_status.py")
+    spec = importlib.util.spec_from_file_location("generate_interfaces", ROOT / "tools" / "generate_interfaces.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,7 +28,7 @@ def generator() -> ModuleType:
 
 def test_generated_files_are_current(generator: ModuleType) -> None:
     for path, text in generator.generated_files().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path} is stale: run python tools/generate_status.py"
+        assert path.read_text(encoding="utf-8") == text, f"{path} is stale: run python tools/generate_interfaces.py"
 
 
 def test_every_language_has_the_same_codes() -> None:

@@ -1,0 +1,62 @@
+// Scratch memory and the threads of a call. SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "pcs/quiet.hpp"
+#include "pcs/solver.hpp"
+
+namespace pcs {
+
+// Grows and never shrinks, aligned for the widest vectors.
+class Buffer {
+  public:
+    void* reserve(std::size_t bytes) {
+        if (bytes > size_) {
+            memory_.reset(static_cast<char*>(::operator new(bytes, alignment)));
+            size_ = bytes;
+        }
+        return memory_.get();
+    }
+
+  private:
+    static constexpr std::align_val_t alignment{64};
+    struct Delete {
+        void operator()(char* p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<char, Delete> memory_;
+    std::size_t size_ = 0;
+};
+
+// A team of threads for `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
+inline int team_size(int wish, std::int64_t cells) {
+#ifdef _OPENMP
+    if (omp_in_parallel()) return 1;
+    const std::int64_t useful = std::max<std::int64_t>(1, cells / (2 * kernels().width));
+    return static_cast<int>(std::min<std::int64_t>(wish > 0 ? wish : omp_get_max_threads(), useful));
+#else
+    (void)wish, (void)cells;
+    return 1;
+#endif
+}
+
+template <class Work>
+void run_team(int threads, const Work& work) {
+    if (threads == 1) return work(0);
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+    {
+        const QuietFloatingPoint quiet;  // each thread has traps of its own
+        work(omp_get_thread_num());
+    }
+#endif
+}
+
+}  // namespace pcs
