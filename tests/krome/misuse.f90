@@ -5,7 +5,7 @@ program misuse
   use, intrinsic :: iso_c_binding, only: c_char, c_int, c_null_char
   use krome_main
   use krome_user
-  use cells, only: n_in, temperature, ncells, most
+  use cells, only: temperature
   implicit none
   interface
     integer(c_int) function setenv(name, value, overwrite) bind(c)
