@@ -10,6 +10,7 @@ import krome_build
 import native_build
 import numpy as np
 import pytest
+from guide import block
 from krome_build import Krome, Records, build, generate, write_cells
 from native_build import NativeBuild, run
 from workload import workload
@@ -307,3 +308,12 @@ def test_thermal_routines_fail_by_name_at_link_time(krome_n: Krome, tmp_path: Pa
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "krome_set_photobinj" in result.stderr
+
+
+def test_program_of_the_guide(krome_n: Krome, tmp_path: Path) -> None:
+    source = tmp_path / "host.f90"
+    source.write_text(block("krome", "fortran"), encoding="utf-8")
+    program = tmp_path / "host"
+    run(["gfortran", "-Wall", "-Werror", f"-I{krome_n.folder}", f"-J{tmp_path}", source, "-o", program, *krome_n.link])
+    one, last = (float(line.split("=")[1]) for line in run([program]).splitlines())
+    assert 0 < one < last < 2000
