@@ -72,8 +72,9 @@ SETTINGS: Final[tuple[tuple[str, str], ...]] = (
 COMMONS: Final = {"zeta": "user_crate", "A_V": "user_Av", "G0": "user_G0"}
 
 ELEMENTS: Final = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr".split()
-)
+    "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar", "K", "Ca", "Sc",
+    "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Kr",
+)  # fmt: skip
 PROTONS: Final = {symbol: number for number, symbol in enumerate(ELEMENTS, 1)} | {"D": 1}
 
 # Photospheric abundances, 12 + log10(n / n_H): Asplund, Grevesse, Sauval & Scott 2009, ARA&A 47, 481, table 1.
