@@ -65,9 +65,8 @@ def main() -> None:
         program = build(folder)
         use_one_core()
         table("krome() and krome_batch() of libkrome against pcs_step, mode exact, one thread", *describe_machine())
-        table(
-            f"{options.cells} cells, seed {options.seed}; medians of {options.repeats} turns, processor's time [us a cell]"
-        )
+        turns = f"medians of {options.repeats} turns of the processor's time [us a cell]"
+        table(f"{options.cells} cells, seed {options.seed}; {turns}")
         table("ratio: native / krome, the median of the turns' own ratios; 1: nothing is lost", "")
         table("  rtol  dt [yr]   pcs_step    krome  ratio   pcs_step (all)  krome_batch  ratio")
         worst = float("inf")
