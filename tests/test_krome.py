@@ -157,11 +157,16 @@ def test_threads(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path) 
 def test_misuse(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path) -> None:
     program = krome_n.fortran("misuse", tmp_path)
     foreign = tmp_path / "foreign.pcs"
-    other = osu.restricted(max_heavy_atoms=1)
-    assert other.n_species < osu.n_species
-    krome_build.write_model(other, foreign)
+    other = [
+        osu.restricted(max_heavy_atoms=1),
+        Network("another order", osu.species[::-1], osu.reactions, osu.conditions),
+        Network("other reactions", osu.species, osu.reactions[1:], osu.conditions),
+        Network("other conditions", osu.species, osu.reactions, ("zeta", "A_V")),
+    ]
     model = krome_n.folder / "krome.pcs"
-    assert run([program, model, foreign, tmp_path / "missing.pcs", cell_file]) == "all checks passed\n"
+    for network in other:
+        krome_build.write_model(network, foreign)
+        assert run([program, model, foreign, tmp_path / "missing.pcs", cell_file]) == "all checks passed\n"
 
 
 def interface_output(krome: Krome, cell_file: Path, folder: Path) -> dict[str, str]:
