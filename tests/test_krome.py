@@ -377,6 +377,8 @@ def test_program_of_the_guide(krome_n: Krome, tmp_path: Path) -> None:
     source = tmp_path / "host.f90"
     source.write_text(block("krome", "fortran"), encoding="utf-8")
     program = tmp_path / "host"
-    run(["gfortran", "-Wall", "-Werror", f"-I{krome_n.folder}", f"-J{tmp_path}", source, "-o", program, *krome_n.link])
+    # As the page says: libkrome alone, which knows where its libpcs is.
+    link = [f"-L{krome_n.folder}", "-lkrome", f"-Wl,-rpath,{krome_n.folder}"]
+    run(["gfortran", "-Wall", "-Werror", f"-I{krome_n.folder}", f"-J{tmp_path}", source, *link, "-o", program])
     one, last = (float(line.split("=")[1]) for line in run([program]).splitlines())
     assert 0 < one < last < 2000
