@@ -51,8 +51,8 @@ CONSTANTS: Final[tuple[tuple[str, float, str], ...]] = (
     ("Rgas_J", 8.3144621, "J/(K mol)"),
     ("Rgas_kJ", 8.3144621e-3, "kJ/(K mol)"),
     ("hubble", _HUBBLE, "of 100 km/(s Mpc)"),
-    ("Omega0", 1.0, ""),
-    ("Omegab", 0.0456, ""),
+    ("Omega0", 1.0, "density parameter of matter"),
+    ("Omegab", 0.0456, "density parameter of baryons"),
     ("Hubble0", 1e2 * _HUBBLE * _KM_CM * _CM_MPC, "1/s"),
 )
 
