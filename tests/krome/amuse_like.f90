@@ -39,4 +39,5 @@ program amuse_like
     particles(i)%abundances = x/particles(i)%number_density
     call record(tgas, particles(i)%crate, dt, before, x)
   end do
+  deallocate (particles)
 end program

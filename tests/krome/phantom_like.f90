@@ -48,4 +48,5 @@ program phantom_like
   do i = 1, ncells
     call record(temperature(i), 2.5d-17, step(i), before(:, i), krome_x2n(abundance(:, i), rho(i)))
   end do
+  deallocate (abundance, rho, before)
 end program

@@ -33,7 +33,7 @@ program threads
   if (any(x /= y)) error stop "krome and krome_batch differ"
   hash = 0
   do i = 1, ncells
-    hash = hash + sum(ieor(transfer(x(:, i), hash, krome_nmols), int(i, int64)))
+    hash = ieor(hash, ishftc(iparity(transfer(x(:, i), hash, krome_nmols)), mod(i, 64)))
     call record(temperature(i), crate(i), 3d10, n_in(:, i), x(:, i))
   end do
   print '(z16.16)', hash
@@ -63,4 +63,5 @@ program threads
   seen(omp_get_thread_num() + 1) = krome_get_user_crate()
   !$omp end parallel
   if (any(seen /= 7d-17)) error stop "set outside again"
+  deallocate (x, y, user, status, seen)
 end program
