@@ -15,6 +15,7 @@ import numpy as np
 from machine import Table, describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "benchmarks" / "results" / "python_hosts.txt"
 REPEATS = 3
 CASES = {
     "PyClaw, 128 x 64 cells": ("pyclaw/shock_cloud.py", "--cells", "128", "--end-kyr", "400"),
@@ -53,7 +54,7 @@ def main() -> None:
             say(f"{host:<24}{mode:<8}{gas:>8.2f}{library:>9.2f}{coupling - library:>11.2f}{share:>23.0%}")
         say(f"{host:<24}library, exact over auto: {best['exact'][2] / best['auto'][2]:.2f}")
     say()
-    say.write(ROOT / "benchmarks" / "results" / "python_hosts.txt")
+    say.write(OUTPUT)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import guide
 import native_build
 import numpy as np
 import pytest
+import python_hosts
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
@@ -132,6 +133,21 @@ def test_snippets_run_and_their_layouts_are_views(
     exec(options, names)
     exec(restart, names)
     assert names["solver"].costs == solver.costs
+
+
+def test_torch_tensors_of_any_strides_are_advanced_in_place() -> None:
+    import torch
+
+    solver = Solver.load("osu_09_2008", mode="exact")
+    fields = torch.full((len(solver.species), 6, 4), 1e-16, dtype=torch.float64)
+    for name, density in {"H2": 500.0, "O": 0.2, "C+": 0.1, "e-": 0.1}.items():
+        fields[solver.index(name)] = density
+    expected, _ = solver.step(fields.reshape(len(fields), -1).T.numpy().copy(), 1e3 * YEAR_S, 30.0, zeta=1e-16)
+    n = fields.reshape(len(fields), -1).T
+    result, report = solver.step(n, 1e3 * YEAR_S, 30.0, zeta=1e-16, out=n)
+    assert report.ok
+    assert result is n
+    assert np.array_equal(fields.numpy().reshape(len(fields), -1).T, expected)
 
 
 def test_page_shows_the_line_that_the_examples_have(page: str) -> None:
@@ -386,3 +402,15 @@ def test_transport_of_pyro2_needs_mending(runs_of: Callable[[str], dict[str, Run
     printed = runs_of("pyro2/mixing_layer.py")["exact"].printed
     (defect,) = re.findall(r"by at most (\S+) a step", printed)
     assert 1e-5 < float(defect) < 0.05
+
+
+@pytest.mark.long
+def test_benchmark_of_the_hosts_says_what_it_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(python_hosts, "REPEATS", 1)
+    monkeypatch.setattr(python_hosts, "CASES", {example: (example, *size) for example, size in SMALL.items()})
+    monkeypatch.setattr(python_hosts, "OUTPUT", tmp_path / "hosts.txt")
+    python_hosts.main()
+    table = (tmp_path / "hosts.txt").read_text(encoding="utf-8")
+    shares = re.findall(r"(exact|auto) +[\d.]+ +[\d.]+ +[\d.]+ +(\d+)%", table)
+    assert [mode for mode, _ in shares] == ["exact", "auto"] * len(SMALL)
+    assert all(0 < int(share) < 100 for _, share in shares)
