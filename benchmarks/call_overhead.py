@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a call from C or Fortran costs beyond the chemistry, and what layouts and units cost.
 
-Usage: python benchmarks/call_overhead.py [--cells N] [--repeats N] [--output FILE]
+Usage: python benchmarks/call_overhead.py [--cells N] [--repeats N] [--build FOLDER] [--output FILE]
 
 Builds libpcs and a driver (call_overhead.cpp, call_overhead.f90) and runs it on the cells of workload.py, on one core
 and one thread, in processor time. What is compared is timed in turns within one process; each figure is the least of
@@ -32,9 +32,8 @@ MODEL = "osu_09_2008-multiclock"
 OVERHEAD_US, LAYOUTS, FORTRAN = 2.0, 1.05, 0.98  # targets
 
 
-def build_driver(folder: Path) -> Path:
+def build_driver(folder: Path, build: Path) -> Path:
     """libpcs and its Fortran module by CMake, kept for the next run, and the driver."""
-    build = ROOT / "build" / "benchmarks"
     tools = Path(sys.executable).parent
     cmake = shutil.which("cmake", path=f"{tools}{os.pathsep}{os.environ.get('PATH', '')}") or "cmake"
     quiet = {"check": True, "stdout": subprocess.DEVNULL}
@@ -130,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "benchmarks", help="where CMake builds libpcs")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "call_overhead.txt")
     options = parser.parse_args()
     use_one_core()
@@ -140,7 +140,7 @@ def main() -> None:
         *describe_machine(),
     )
     with tempfile.TemporaryDirectory() as name:
-        program = build_driver(Path(name))
+        program = build_driver(Path(name), options.build.resolve())
         cells = Path(name) / "cells.bin"
         write_cells(cells, options.cells)
         exact = measure(program, "exact", cells, options.repeats)
