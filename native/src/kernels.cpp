@@ -150,20 +150,11 @@ static void refuse(const PlanView& plan, const CellArrays& cells, const CellQueu
 #define PCS_TEXT(a) PCS_TEXT_(a)
 
 const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
-    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),
-                                     PCS_ISA::W,
-                                     PCS_ISA::has_code,
-                                     PCS_ISA::integrator_bytes,
-                                     PCS_ISA::integrate,
-                                     PCS_ISA::block,
-                                     PCS_ISA::surrogate_bytes,
-                                     PCS_ISA::advance,
-                                     PCS_ISA::trajectory_bytes,
-                                     PCS_ISA::follow,
-                                     PCS_ISA::prepare,
-                                     PCS_ISA::finish,
-                                     PCS_ISA::derive,
-                                     PCS_ISA::refuse};
+    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
+                                     PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
+                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
+                                     PCS_ISA::follow,           PCS_ISA::prepare,   PCS_ISA::finish,
+                                     PCS_ISA::derive,           PCS_ISA::refuse};
     return kernels;
 }
 
