@@ -44,7 +44,9 @@ def as_formulas(network: Network, degree: int = 0) -> Network:
     return Network(network.name, network.species, reactions, network.conditions, network.source)
 
 
-def compare(networks: dict[str, Network], cells: Workload, kernels: str, repeats: int) -> dict[str, tuple[float, float]]:
+def compare(
+    networks: dict[str, Network], cells: Workload, kernels: str, repeats: int
+) -> dict[str, tuple[float, float]]:
     """(Cells/s, microseconds a cell of a call with dt so short that one step does) for each spelling."""
     solvers = {label: NativeRosenbrock(net, threads=1, kernels=kernels) for label, net in networks.items()}
     times: dict[str, list[list[float]]] = {label: [[], []] for label in solvers}
@@ -73,13 +75,17 @@ def main() -> None:
     say = Table()
     say("Rates that are formulas against closed laws, one core (python benchmarks/expression_rates.py)")
     say(*describe_machine())
-    say(f"instruction set {_native.isa()}; {chosen.cells} cells, {chosen.repeats} repeats, seed {chosen.seed}; rtol 1e-2")
+    say(
+        f"instruction set {_native.isa()}; {chosen.cells} cells, {chosen.repeats} repeats, seed {chosen.seed}; rtol 1e-2"
+    )
     say("kernels   spelling   operations   cells/s  of closed   one-step call [us/cell]")
     cells = workload(osu, chosen.cells, seed=chosen.seed)
     for kernels in ("auto", "tables"):
         rows = compare(networks, cells, kernels, chosen.repeats)
         for label, (speed, short) in rows.items():
-            say(f"{kernels:9s} {label:10s} {sizes[label]:10d} {speed:9.0f} {speed / rows['closed'][0]:10.3f} {short:14.2f}")
+            say(
+                f"{kernels:9s} {label:10s} {sizes[label]:10d} {speed:9.0f} {speed / rows['closed'][0]:10.3f} {short:14.2f}"
+            )
     say.write(chosen.output)
 
 

@@ -257,7 +257,7 @@ REFUSED = {
     "@var:exp=1d0\n": 'the name "exp" is taken',
     "@var:a=1d0\n@var:A=2d0\n": ":3: @var: \"A\" is given twice, differently",
     "@var:a=b\n": ':2: @var a: in the expression "b"',
-    "@var:user_b=1\n@common:user_b\n": "is a @var already",
+    "@var:user_b=1\n@common:user_b\n": "is one of a @common variable",
     "@ghost:XYZ\n": ':2: the species "XYZ" is not supported',
     "/* a comment\n": ":2: the comment /* does not end",
     "1,H,H,H2\n": ":2: 4 fields where the format in force has 8",
@@ -309,6 +309,12 @@ def test_hydrogen_nuclei_without_hydrogen() -> None:
 def test_two_variables_for_one_condition() -> None:
     with pytest.raises(NetworkError, match="would both be the condition zeta"):
         parse_krome("@common:user_a,user_b\n", "f", "f", {"user_a": "zeta", "user_b": "zeta"})
+
+
+def test_commons_hold_for_the_whole_file() -> None:
+    file = read("@var:a=user_b\n@format:R,P,P,rate\nH,H+,E,a\n@common:user_b\n@common:user_c,user_b\n")
+    assert file.network.conditions == ("user_b", "user_c")
+    assert file.network.reactions[0].law.conditions == {"user_b": 1}
 
 
 def test_empty_file() -> None:
