@@ -75,7 +75,8 @@ def main() -> None:
     say = Table()
     say("Rates that are formulas against closed laws, one core (python benchmarks/expression_rates.py)")
     say(*describe_machine())
-    say(f"instruction set {_native.isa()}; {chosen.cells} cells, rtol 1e-2, {chosen.repeats} repeats, seed {chosen.seed}")
+    say(f"instruction set {_native.isa()}; rtol 1e-2")
+    say(f"{chosen.cells} cells, {chosen.repeats} repeats, seed {chosen.seed}")
     say("kernels   spelling   operations   cells/s  of closed   one-step call [us/cell]")
     cells = workload(osu, chosen.cells, seed=chosen.seed)
     for kernels in ("auto", "tables"):

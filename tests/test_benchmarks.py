@@ -234,4 +234,5 @@ def test_expression_rates(osu: Network) -> None:
     np.testing.assert_allclose(k["formulas"], k["closed"], rtol=1e-14)
     np.testing.assert_allclose(k["fits"], k["closed"], rtol=1e-2)
     rows = expression_rates.compare(networks, workload(osu, 16, seed=1), "tables", repeats=1)
-    assert rows.keys() == networks.keys() and all(speed > 0 for speed, _ in rows.values())
+    assert rows.keys() == networks.keys()
+    assert all(speed > 0 for speed, _ in rows.values())

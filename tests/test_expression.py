@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from krome_files import PRIMORDIAL
+from native_build import NativeBuild
 from numpy.typing import NDArray
 from test_formula import SAME as SAME_FORMULAS
 
@@ -374,6 +376,36 @@ def test_damaged_programs_are_refused(damage: str, tmp_path: Path) -> None:
     model.write(tmp_path / "m.pcs")
     with pytest.raises((ValueError, ModelFileError, RuntimeError), match=message):
         _native.Solver.open(str(tmp_path / "m.pcs"))
+
+
+def test_rate_coefficients_through_c(primordial: Network, libpcs: NativeBuild, tmp_path: Path) -> None:
+    """libpcs gives the coefficients of a network with formulas, and says where there are none."""
+    ModelFile.from_network(primordial).write(tmp_path / "m.pcs")
+    library = ctypes.CDLL(str(libpcs.folder / "lib" / "libpcs.so"))
+    library.pcs_last_error.restype = ctypes.c_char_p
+    handle = ctypes.c_void_p()
+    assert library.pcs_open(str(tmp_path / "m.pcs").encode(), ctypes.byref(handle)) == 0
+    n, _, T, given = gas(primordial)
+    conditions = np.stack([given[c] for c in primordial.conditions], axis=1)
+    R, S, C = primordial.n_reactions, primordial.n_species, len(primordial.conditions)
+    k, status = np.full((CELLS, R), -1.0), np.zeros(CELLS, dtype=np.int8)
+
+    def coefficients(abundances: FloatArray | None) -> int:
+        pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (T, conditions, k, status)]
+        first = None if abundances is None else abundances.ctypes.data_as(ctypes.c_void_p)
+        wide = ctypes.c_int64
+        return library.pcs_rate_coefficients(
+            handle, wide(CELLS), first, wide(S), wide(1), pointers[0], wide(1), pointers[1], wide(C), wide(1),
+            pointers[2], wide(R), wide(1), pointers[3],
+        )  # fmt: skip
+
+    assert coefficients(n) == 0
+    assert (status >= 0).all()
+    density = n @ primordial.tables().scale_weights
+    np.testing.assert_allclose(k, primordial.rate_coefficients(T, given, density), rtol=1e-12, atol=1e-250)
+    assert coefficients(None) < 0
+    assert b"read the density" in library.pcs_last_error(handle)
+    assert library.pcs_close(ctypes.byref(handle)) == 0
 
 
 def test_too_many_conditions() -> None:
