@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cvode
 import exact_integrator
+import expression_rates
 import krome_setting
 import large_cvode
 import large_networks
@@ -247,3 +248,17 @@ def test_a_short_run_of_the_call_benchmark(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "call_overhead.py"
     run([sys.executable, script, "--cells", "256", "--repeats", "1", "--build", BUILD, "--output", table])
     check_call_overhead(table.read_text())
+
+
+def test_expression_rates(osu: Network) -> None:
+    networks = {
+        "closed": osu,
+        "formulas": expression_rates.as_formulas(osu),
+        "fits": expression_rates.as_formulas(osu, 8),
+    }
+    k = {label: net.rate_coefficients(30.0, {"zeta": 1e-16}) for label, net in networks.items()}
+    np.testing.assert_allclose(k["formulas"], k["closed"], rtol=1e-14)
+    np.testing.assert_allclose(k["fits"], k["closed"], rtol=1e-2)
+    rows = expression_rates.compare(networks, workload(osu, 16, seed=1), "tables", repeats=1)
+    assert rows.keys() == networks.keys()
+    assert all(speed > 0 for speed, _ in rows.values())
