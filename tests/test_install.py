@@ -128,6 +128,7 @@ def test_as_a_part_of_another_project(tmp_path: Path) -> None:
 def test_as_a_part_of_another_project_it_serves(options: tuple[str, ...], molecular_co: float, tmp_path: Path) -> None:
     build_by_cmake("consumer_subdirectory", tmp_path, f"-DPCS_SOURCE={ROOT}", *options)
     assert_hosts_answer(tmp_path / "bin", molecular_co)
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == set(HOSTS)
     run(["cmake", "--install", tmp_path, "--prefix", tmp_path / "prefix"])
     assert [path.relative_to(tmp_path / "prefix") for path in (tmp_path / "prefix").rglob("*") if path.is_file()] == [
         Path("bin/host_c")
