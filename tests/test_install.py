@@ -78,6 +78,9 @@ def test_pkg_config_and_make(installed: Path, molecular_co: float, tmp_path: Pat
     build_by_make("consumer", tmp_path, environment=environment)
     assert_answers(tmp_path, molecular_co)
     assert run(["pkg-config", "--modversion", "pcs"], environment).strip() == pychemsurrogate.__version__
+    flags = run(["pkg-config", "--cflags", "--libs", "pcs_embed"], environment).replace("\n", " ")
+    run(["sh", "-c", f"gcc {TESTS}/consumer/host.c -o host_embed {flags}"], cwd=tmp_path)
+    assert "libpcs_embed" in run(["ldd", tmp_path / "host_embed"])  # tests/test_embed.py runs such hosts
     if has_fortran():  # the module that was compiled along, for the compiler that it fits
         flags = run(["pkg-config", "--cflags", "--libs", "pcs_fortran"], environment).replace("\n", " ")
         run(["sh", "-c", f"gfortran {TESTS}/consumer/host.f90 -o host_fortran {flags}"], cwd=tmp_path)

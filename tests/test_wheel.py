@@ -76,7 +76,9 @@ def test_wheel_contents(wheel: Path) -> None:
         "evaluation/card/card.html.j2",
         "py.typed",
         "native/kernels.cpp",
+        "native/include/pcs/errors.def",
         "lib/libpcs.so",
+        "lib/libpcs_embed.so",
         "lib/pkgconfig/pcs.pc",
         "lib/cmake/pychemsurrogate/pychemsurrogateConfig.cmake",
         "include/pcs.h",
@@ -84,6 +86,8 @@ def test_wheel_contents(wheel: Path) -> None:
         "share/pychemsurrogate/fortran/pychemsurrogate.f90",
     ):
         assert f"pychemsurrogate/{needed}" in names
+    libraries = {Path(name).name for name in names if name.startswith("pychemsurrogate/lib/") and ".so" in name}
+    assert libraries == {"libpcs.so", "libpcs_embed.so"}, "a wheel has no links: each name is a whole copy"
     assert any(name.startswith("pychemsurrogate/_native") and name.endswith(".so") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} == {
