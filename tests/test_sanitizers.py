@@ -13,17 +13,18 @@ from pychemsurrogate.network import Network
 
 pytestmark = pytest.mark.long
 
-# OpenMP is off: libgomp's barriers look like races to the thread sanitizer.
-KINDS = {"address,undefined": ["interface", "steps", "threads"], "thread": ["threads"]}
+KINDS = {"address,undefined": ["interface", "steps", "threads", "openmp"], "thread": ["threads"]}
+OPENMP = {"address,undefined": "ON", "thread": "OFF"}  # libgomp's barriers look like races to the thread sanitizer
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_clients_run_clean(kind: str, osu: Network, tmp_path: Path) -> None:
     flags = [f"-fsanitize={kind}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+    openmp = ["-fopenmp"] if OPENMP[kind] == "ON" else []
     build = ROOT / "build" / f"sanitize-{kind.partition(',')[0]}"
     options = [
         f"-DCMAKE_CXX_FLAGS={' '.join(flags)}",
-        "-DPCS_OPENMP=OFF",
+        f"-DPCS_OPENMP={OPENMP[kind]}",
         "-DCMAKE_INSTALL_LIBDIR=lib",
         "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
     ]
@@ -36,11 +37,12 @@ def test_clients_run_clean(kind: str, osu: Network, tmp_path: Path) -> None:
         "interface": [MODEL, tmp_path],
         "steps": [MODEL, tmp_path / "cells.bin", tmp_path / "out"],
         "threads": [MODEL, tmp_path / "cells.bin"],
+        "openmp": [MODEL, tmp_path / "cells.bin"],
     }
     for name in KINDS[kind]:
         program = tmp_path / name
         include = [f"-I{ROOT / 'bindings' / 'c'}", f"-I{ROOT / 'tests' / 'c'}"]
         link = [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
         source = ROOT / "tests" / "c" / f"{name}.c"
-        run(["gcc", "-std=c99", *STRICT, *flags, *include, source, "-o", program, *link])
+        run(["gcc", "-std=c99", *STRICT, *flags, *openmp, *include, source, "-o", program, *link])
         assert run([program, *arguments[name]]) == "ok\n"
