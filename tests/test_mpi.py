@@ -194,6 +194,7 @@ def test_python_host_writes_the_same_file(osu: Network, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_short_run_of_the_benchmark(tmp_path: Path) -> None:
     script = native_build.ROOT / "benchmarks" / "mpi_scaling.py"
-    native_build.run([sys.executable, script, "--repeats", "1", "--steps", "2", "--output", tmp_path / "table.txt"])
+    options = ["--repeats", "1", "--steps", "2", "--prefix", native_build.install()]
+    native_build.run([sys.executable, script, *options, "--output", tmp_path / "table.txt"])
     table = (tmp_path / "table.txt").read_text(encoding="utf-8")
     assert table.count("\n  process, 1 thread ") == table.count("\n  2 ranks, 1 thread each") == 2
