@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -196,6 +197,7 @@ fs::path find_libpython(const Environment& environment) {
     X(PyBool_FromLong)                                                                                               \
     X(PyUnicode_FromString)                                                                                          \
     X(PyUnicode_AsUTF8AndSize)                                                                                       \
+    X(PyImport_ImportModule)                                                                                         \
     X(PyErr_Clear)                                                                                                   \
     X(Py_DecRef)
 
@@ -350,6 +352,12 @@ const Functions& run_python() {
             refuse(failed_start);
         }
         ours = true;
+        // Python takes SIGINT over as soon as anything imports this module, whatever its configuration says.
+        struct sigaction interrupt;
+        sigaction(SIGINT, nullptr, &interrupt);
+        if (PyObject* module = functions.PyImport_ImportModule("signal")) functions.Py_DecRef(module);
+        functions.PyErr_Clear();
+        sigaction(SIGINT, &interrupt, nullptr);
         // The child has this memory, but not the threads that Python believes in.
         pthread_atfork(nullptr, nullptr, [] { forked = true; });
         functions.PyEval_SaveThread();

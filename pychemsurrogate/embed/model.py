@@ -91,12 +91,15 @@ class SolverModel(Served):
         self.conserved, self.composition = tables.conserved, tables.composition
 
     def set_option(self, key: str, value: str) -> None:
+        """As `Served.set_option`."""
         raise HostError(Code.OPTION, f"option {key}: the Python function that made this solver has set its options")
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         return complete(self._solver.advance(batch), batch.status)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         return self._solver.settle(batch, tolerance, duration)
 
     def trajectory(
@@ -108,6 +111,7 @@ class SolverModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         figures = self._solver.follow(batch, times, out, status, conserve=conserve)
         if mask is not None:
             left = mask == 0
@@ -116,6 +120,7 @@ class SolverModel(Served):
         return complete(figures, status)
 
     def costs(self) -> list[float]:
+        """As `Served.costs`."""
         return list(self._solver.costs.values())
 
 
@@ -172,6 +177,7 @@ class FileModel(Served):
         return SolverModel(solver)
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         if self._solver is not None:
             densities, scale = self._densities(batch)
             figures = self._solver.step(densities)
@@ -183,6 +189,7 @@ class FileModel(Served):
         return self._core.step(*columns, error_dex=batch.error_dex)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         columns = (batch.n, batch.temperature, batch.conditions, batch.status)
         return self._core.equilibrium(*columns, tolerance, duration, batch.mask, batch.counts)
 
@@ -195,6 +202,7 @@ class FileModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         if self._solver is not None:
             if not conserve and self._chosen["mode"] != "surrogate":
                 raise HostError(Code.OPTION, "trajectories without conservation are for mode surrogate alone")
@@ -208,9 +216,11 @@ class FileModel(Served):
         return self._core.trajectory(*columns, self._chosen["mode"], conserve, mask)
 
     def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        """As `Served.derive`."""
         self._core.derive(kind, n, batch.temperature, batch.conditions, values, batch.status)
 
     def costs(self) -> list[float]:
+        """As `Served.costs`."""
         return list(self._core.costs().values())
 
     def _densities(self, batch: Batch) -> tuple[Batch, FloatArray | None]:

@@ -77,6 +77,7 @@ class PythonModel(Served):
             self.conserved, self.composition = tables.conserved, tables.composition
 
     def set_option(self, key: str, value: str) -> None:
+        """As `Served.set_option`."""
         if key == "species":
             if value.split(",") != list(self.species):
                 raise HostError(Code.OPTION, f"the host's species are not those of {self._name}: {self.species}")
@@ -89,12 +90,14 @@ class PythonModel(Served):
             raise HostError(Code.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         more = {} if batch.error_dex is None else {"error_dex": batch.error_dex}
         n, dt, T = batch.n, batch.dt, batch.temperature
         made = self._model.step(n, dt, T, out=n, mask=batch.mask, **more, **self._conditions(batch))
         return self._place(batch, made)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         settle = self._optional("equilibrium")
         limits = {"tolerance": tolerance, "duration": duration}
         n, T = batch.n, batch.temperature
@@ -109,6 +112,7 @@ class PythonModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         follow = self._optional("trajectory")
         made, report = follow(batch.n, times, batch.temperature, conserve=conserve, **self._conditions(batch))
         status[...] = report.status
@@ -119,6 +123,7 @@ class PythonModel(Served):
         return figures_of(report, status)
 
     def close(self) -> None:
+        """As `Served.close`."""
         if hasattr(self._model, "close"):
             self._model.close()
 
