@@ -14,7 +14,7 @@ from pychemsurrogate.network import Network
 pytestmark = pytest.mark.long
 
 # OpenMP is off: libgomp's barriers look like races to the thread sanitizer.
-KINDS = {"address,undefined": ["interface", "steps", "threads"], "thread": ["threads"]}
+KINDS = {"address,undefined": ["interface", "steps", "threads", "misuse"], "thread": ["threads", "misuse"]}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -36,11 +36,12 @@ def test_clients_run_clean(kind: str, osu: Network, tmp_path: Path) -> None:
         "interface": [MODEL, tmp_path],
         "steps": [MODEL, tmp_path / "cells.bin", tmp_path / "out"],
         "threads": [MODEL, tmp_path / "cells.bin"],
+        "misuse": [MODEL, tmp_path / "cells.bin"],
     }
     for name in KINDS[kind]:
         program = tmp_path / name
         include = [f"-I{ROOT / 'bindings' / 'c'}", f"-I{ROOT / 'tests' / 'c'}"]
         link = [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
         source = ROOT / "tests" / "c" / f"{name}.c"
-        run(["gcc", "-std=c99", *STRICT, *flags, *include, source, "-o", program, *link])
+        run(["gcc", "-std=c11", *STRICT, *flags, *include, source, "-o", program, *link])
         assert run([program, *arguments[name]]) == "ok\n"
