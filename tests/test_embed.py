@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_build import MODEL, ROOT, NativeBuild
+from native_build import MODEL, ROOT, NativeBuild, build
 from numpy.typing import NDArray
-from test_c import SOURCES, read_result, write_cells
+from test_c import SOURCES, broken_models, read_result, write_cells
 from workload import Workload, workload
 
 from pychemsurrogate import Solver
@@ -25,6 +25,12 @@ from pychemsurrogate.network import Network
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
 FloatArray = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def libpcs_with_embed(libpcs_embed: NativeBuild) -> NativeBuild:
+    """libpcs, with libpcs_embed beside it."""
+    return build("pcs", "pcs_embed")
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +355,36 @@ def test_what_python_raises(
     for text in texts:
         assert text in library.error(handle)
     assert capfd.readouterr() == ("", "")
+
+
+# --- by an environment variable ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suite", ["interface", "steps", "threads", "misuse"])
+def test_libpcs_passes_handles_on(libpcs_with_embed: NativeBuild, cell_file: Path, tmp_path: Path, suite: str) -> None:
+    """The suites of libpcs, linked to libpcs, served by Python: nothing but the environment tells."""
+    flags = ("-std=c11", "-pthread") if suite == "misuse" else ("-pthread",)
+    program = libpcs_with_embed.compile_c([SOURCES / f"{suite}.c"], tmp_path / suite, flags)
+    if suite == "interface":
+        broken_models(tmp_path)
+    arguments = {"interface": [tmp_path], "steps": [cell_file, tmp_path / "out"]}.get(suite, [cell_file])
+    assert execute([program, MODEL, *arguments], PCS_BACKEND="embed") == (0, "ok\n")
+
+
+def test_a_backend_that_is_none(libpcs_with_embed: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
+    program = libpcs_with_embed.compile_c([SOURCES / "embed.c"], tmp_path / "embed")
+    command = [program, MODEL, cell_file, tmp_path / "out"]
+    code, message = failure(command, PCS_BACKEND="embed", PCS_PYTHON="/no/such/python")
+    assert (code, "PCS_PYTHON is '/no/such/python'" in message) == (E_PYTHON, True)
+    code, message = failure(command, PCS_BACKEND="fortran")
+    assert (code, "must be one of native, embed" in message) == (E_OPTION, True)
+    code, message = failure(command, PCS_BACKEND="embed", PCS_EMBED_LIBRARY="/no/such.so")
+    assert (code, "set PCS_EMBED_LIBRARY" in message) == (E_FILE, True)
+    code, message = failure(command, PCS_BACKEND="embed", PCS_EMBED_LIBRARY="libm.so.6")
+    assert (code, "libm.so.6 has no function pcs_abi_version" in message) == (E_FILE, True)
+    code, message = failure([*command, "engine", "torch"], PCS_BACKEND="native")
+    assert (code, "PCS_BACKEND=embed" in message) == (E_OPTION, True)
+    assert execute(command, PCS_BACKEND="native", PCS_PYTHON="/not/asked")[0] == 0
 
 
 # --- hosts ------------------------------------------------------------------------------------------------------

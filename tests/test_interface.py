@@ -1,4 +1,4 @@
-"""The numbers of libpcs's rates, derivatives and units against the Python network, through ctypes."""
+"""The numbers of both libraries' rates, derivatives and units against the Python network, through ctypes."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ class Handle:
 
 
 @pytest.fixture(scope="module")
-def library(libpcs: NativeBuild) -> Library:
-    return Library(libpcs.library)
+def library(host_library: NativeBuild) -> Library:
+    return Library(host_library.library)
 
 
 @pytest.fixture(scope="module")
@@ -312,9 +312,7 @@ def to_densities(osu: Network, units: str, x: Floats, conditions: Floats) -> Flo
 
 
 @pytest.mark.parametrize("mode", ["exact", "auto"])
-def test_step_in_units(
-    library: Library, osu: Network, units: str, mode: str, cells: tuple[Floats, ...]
-) -> None:
+def test_step_in_units(library: Library, osu: Network, units: str, mode: str, cells: tuple[Floats, ...]) -> None:
     n, x, dt, temperature, zeta, conditions = host_cells(osu, units, cells)
     x[4, 2], conditions[9, 1], conditions[10, 1], conditions[11, 1] = np.nan, 0.0, -conditions[10, 1], np.inf
     dt[14] = 0

@@ -129,7 +129,9 @@ class CallError(IntEnum):
 
 def python_options(options: list[Option]) -> str:
     """The text of pychemsurrogate/options.py."""
-    rows = "\n".join(f"    Option({', '.join(chr(34) + field + chr(34) for field in option)})," for option in options)
+    rows = "\n".join(
+        f"    Option({', '.join(chr(34) + field + chr(34) for field in option)})," for option in options
+    )
     return f'''"""The options of a solver, the same in every language.
 
 {NOTE.format("options.def")}

@@ -41,8 +41,8 @@ int main(int argc, char** argv) {
     for (int64_t cell = 0; cell < c.cells; ++cell)
         for (int64_t s = 0; s < c.species; ++s) n[s * c.cells + cell] = c.n[cell * c.species + s];
     printf("%p %p %p %p %p\n", (void*)n, (void*)c.dt, (void*)c.temperature, (void*)c.condition, (void*)status);
-    code = pcs_step(solver, c.cells, c.dt, 1, n, 1, c.cells, c.temperature, 1, c.condition, c.conditions, 1, NULL,
-                    status);
+    code =
+        pcs_step(solver, c.cells, c.dt, 1, n, 1, c.cells, c.temperature, 1, c.condition, c.conditions, 1, NULL, status);
     if (code != 0) return tell(code, solver);
     for (int64_t cell = 0; cell < c.cells; ++cell)
         for (int64_t s = 0; s < c.species; ++s) c.n[cell * c.species + s] = n[s * c.cells + cell];
