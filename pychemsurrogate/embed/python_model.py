@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pychemsurrogate.embed.errors import Code, HostError
+from pychemsurrogate.embed.errors import HostError
 from pychemsurrogate.embed.model import Figures, FloatArray, Served, SolverModel
 from pychemsurrogate.solver import Solver
 from pychemsurrogate.solver.ladder import Batch
-from pychemsurrogate.status import Status
+from pychemsurrogate.status import CallError, Status
 
 PREFIX = "python:"
 
@@ -54,7 +54,7 @@ def open_python_model(name: str) -> Served:
     """The model that the function of "package.module:name" makes. Its errors are the host's, with their traceback."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise HostError(Code.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
+        raise HostError(CallError.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
     made: Any = import_module(module)
     for part in attribute.split("."):
         made = getattr(made, part)
@@ -80,14 +80,14 @@ class PythonModel(Served):
         """As `Served.set_option`."""
         if key == "species":
             if value.split(",") != list(self.species):
-                raise HostError(Code.OPTION, f"the host's species are not those of {self._name}: {self.species}")
+                raise HostError(CallError.OPTION, f"the host's species are not those of {self._name}: {self.species}")
         elif hasattr(self._model, "set_option"):
             try:
                 self._model.set_option(key, value)
             except ValueError as error:
-                raise HostError(Code.OPTION, f"option {key}: {error}") from None
+                raise HostError(CallError.OPTION, f"option {key}: {error}") from None
         else:
-            raise HostError(Code.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
+            raise HostError(CallError.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
 
     def step(self, batch: Batch) -> Figures:
         """As `Served.step`."""
@@ -129,7 +129,7 @@ class PythonModel(Served):
 
     def _optional(self, verb: str) -> Any:
         if not hasattr(self._model, verb):
-            raise HostError(Code.OPTION, f"{self._name} has no {verb}")
+            raise HostError(CallError.OPTION, f"{self._name} has no {verb}")
         return getattr(self._model, verb)
 
     def _conditions(self, batch: Batch) -> dict[str, FloatArray]:
