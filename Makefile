@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(CURDIR)/.venv/bin
 SETUP := PYTHON="$(PYTHON)" TORCH="$(TORCH)" tools/setup.sh
 
-.PHONY: help demo test test-long record-instructions lint format bench clean
+.PHONY: help demo test test-long wheel record-instructions lint format bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
@@ -16,13 +16,17 @@ demo: ## build everything, run the 2-D hydro code with the shipped model, show i
 	@PATH="$(BIN):$$PATH" fortran_example/run_demo.sh
 
 test: ## all checks and tests (minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev
 	@$(MAKE) --no-print-directory check
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind venv package test torch dev
+	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev release hosts
 	@"$(BIN)/python" -m pytest -m "long or not long"
+
+wheel: ## the source archive and a wheel that other machines can install, in dist/
+	@$(SETUP) system venv package release
+	@PYTHON="$(BIN)/python" packaging/wheel.sh
 
 record-instructions: ## count the integrator's instructions anew, after a change of speed that is meant
 	@$(SETUP) system valgrind venv package test

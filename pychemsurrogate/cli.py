@@ -7,18 +7,40 @@ from dataclasses import replace
 import click
 
 import pychemsurrogate
+from pychemsurrogate import hosts
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(pychemsurrogate.__version__, prog_name="pychemsurrogate")
-def main() -> None:
+@click.option("--cflags", is_flag=True, help="Print the C and C++ compilers' flags for a host of libpcs.")
+@click.option("--libs", is_flag=True, help="Print the linker's flags for a host of libpcs.")
+@click.option("--include-dir", is_flag=True, help="Print the folder of pcs.h.")
+@click.option("--fortran-source", is_flag=True, help="Print the path of the Fortran module's source.")
+@click.option("--cmake-dir", is_flag=True, help="Print the folder of the CMake package.")
+@click.option("--pkg-config-dir", is_flag=True, help="Print the folder of pcs.pc.")
+@click.pass_context
+def main(context: click.Context, /, **asked: bool) -> None:
     """Astrochemical reaction networks for hydrodynamics: a surrogate with an exact integrator behind it."""
+    wanted = [name for name in asked if asked[name]]
+    if context.invoked_subcommand is not None:
+        if wanted:
+            raise click.UsageError(f"--{wanted[0].replace('_', '-')} stands alone, without a command")
+        return
+    if not wanted:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
+    try:
+        click.echo(" ".join(str(getattr(hosts, name)()) for name in wanted))
+    except hosts.HostsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()
 @click.argument("name_or_path")
 @click.option("--canonical", is_flag=True, help="Print the network file in canonical form instead.")
-@click.option("--format", "format_", type=click.Choice(["native", "umist", "kida"]), help="Default: by the content.")
+@click.option(
+    "--format", "format_", type=click.Choice(["native", "umist", "kida", "krome"]), help="Default: by the content."
+)
 @click.option("--outside", type=click.Choice(["clamp", "extrapolate", "zero"]), help="Rates outside their range of T.")
 @click.option("--drop-unbalanced", is_flag=True, help="Leave out reactions that do not conserve elements and charge.")
 @click.option("--elements", metavar="LIST", help='The closed sub-network of these elements, such as "H He C O".')
@@ -36,7 +58,7 @@ def network(
 ) -> None:
     """Print a network and check it: NAME_OR_PATH is a shipped network (osu_09_2008) or a network file.
 
-    --outside and --drop-unbalanced are for files of the databases (UMIST, KIDA).
+    --outside and --drop-unbalanced are for files of the databases (UMIST, KIDA), not for those of KROME.
     """
     from pychemsurrogate.network import NetworkError, load_network
     from pychemsurrogate.network.listing import listing
@@ -301,6 +323,86 @@ def report(
         click.echo(write_page(card, output))
     except (CardError, DatasetError, ModelFileError, OSError, SamplingError) as error:
         raise click.ClickException(str(error)) from None
+
+
+class _KromeCommand(click.Command):
+    """Takes KROME's own spelling of options too (-n FILE, -useX, -useIERR), and says which are not to be had."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        from pychemsurrogate.krome import KromeOptionError, translated
+
+        try:
+            return super().parse_args(ctx, translated(args))
+        except KromeOptionError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+@main.command(cls=_KromeCommand)
+@click.argument("name_or_path", metavar="NETWORK_OR_MODEL")
+@click.option("-o", "--output", required=True, metavar="DIR", help="The folder to write into (made if need be).")
+@click.option("--use-x", is_flag=True, help="Mass fractions instead of number densities (KROME's -useX).")
+@click.option("--ierr", is_flag=True, help="C's krome() has the argument ierr, too (KROME's -useIERR).")
+@click.option("--conserve", is_flag=True, help="krome_conserve() scales to the elements of its second argument.")
+@click.option(
+    "--mode",
+    type=click.Choice(["exact", "auto", "surrogate"]),
+    help="Which path serves a cell (default: auto for a model with a surrogate, else exact).",
+)
+@click.option("--rtol", type=float, help="Of the exact integrator (default: 1e-4 in mode exact, as KROME's).")
+@click.option("--atol", type=float, help="Its absolute tolerance in n/n_H (default: 1e-15).")
+@click.option(
+    "--common",
+    "commons",
+    multiple=True,
+    metavar="CONDITION=NAME",
+    help="The variable for a condition of the network, such as zeta=user_crflux; more than once.",
+)
+@click.option("--clean", is_flag=True, help="Write krome_user_commons.f90 again, too, which is yours.")
+def krome(
+    name_or_path: str,
+    output: str,
+    use_x: bool,
+    ierr: bool,
+    conserve: bool,
+    mode: str | None,
+    rtol: float | None,
+    atol: float | None,
+    commons: tuple[str, ...],
+    clean: bool,
+) -> None:
+    """Write KROME-compatible Fortran modules, C headers and makefiles for libkrome, over libpcs.
+
+    NETWORK_OR_MODEL is a KROME network file, or any other network or model that pychemsurrogate reads. A host written
+    for KROME compiles against DIR and links to libkrome. docs/hosts/moving_from_krome.md says what differs.
+    """
+    from pathlib import Path
+
+    from pychemsurrogate.krome import GenerateError, generate, read_source
+    from pychemsurrogate.model_file import ModelFileError
+    from pychemsurrogate.network import NetworkError
+
+    named = {}
+    for item in commons:
+        condition, _, name = item.partition("=")
+        if not name:
+            raise click.UsageError(f"'{item}' is not CONDITION=NAME, such as zeta=user_crflux")
+        named[condition] = name
+    try:
+        files = generate(
+            read_source(name_or_path),
+            Path(output),
+            commons=named,
+            use_x=use_x,
+            ierr=ierr,
+            conserve=conserve,
+            mode=mode,
+            rtol=rtol,
+            atol=atol,
+            clean=clean,
+        )
+    except (GenerateError, ModelFileError, NetworkError, OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{output}: {len(files)} files; now run make in it, or add it to a CMake project")
 
 
 @main.group()

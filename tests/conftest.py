@@ -53,6 +53,16 @@ def osu() -> Network:
 
 
 @pytest.fixture(scope="session")
+def molecular_co(osu: Network) -> float:
+    """n(CO) [cm^-3] that the hosts of tests/consumer must find."""
+    n = np.zeros((1, osu.n_species))
+    for name, value in {"H2": 5e3, "C+": 1.0, "e-": 1.0, "O": 3.0}.items():
+        n[0, osu.species_index(name)] = value
+    n, _ = NativeRosenbrock(osu).advance(n, 3.15576e11, 20.0, {"zeta": 1e-16})
+    return float(n[0, osu.species_index("CO")])
+
+
+@pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set with every kind and split."""
     recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=4, seed=7, rtol=1e-2, atol=1e-15)

@@ -16,3 +16,10 @@ def block(page: str, language: str) -> str:
     lines = found.count("\n")
     assert lines <= MOST_LINES, f"docs/hosts/{page}.md: the {language} program has {lines} lines"
     return found
+
+
+def named_block(page: str, language: str, name: str) -> str:
+    """The block of docs/hosts/<page>.md that opens with ```language name."""
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^```{language} {re.escape(name)}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return str(found)

@@ -98,3 +98,23 @@ def build(*targets: str) -> NativeBuild:
         run(["cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", *options])
         run(["cmake", "--build", BUILD, *chosen])
     return NativeBuild(BUILD, (ROOT / "bindings" / "c",), BUILD / "fortran")
+
+
+def install() -> Path:
+    """The prefix of an installation of the build, made anew."""
+    build("pcs", "pcs_fortran")
+    run(["cmake", "--install", BUILD, "--prefix", BUILD / "prefix"])
+    return BUILD / "prefix"
+
+
+def cloud_hydro(*, mpi: bool = False) -> Path:
+    """The example hydro code, built as a host would: against an installed libpcs."""
+    prefix, folder = install(), BUILD / ("cloud_hydro_mpi" if mpi else "cloud_hydro")
+    options = [
+        f"-DCMAKE_PREFIX_PATH={prefix}",
+        f"-DEXAMPLE_MPI={'ON' if mpi else 'OFF'}",
+        f"-DCMAKE_Fortran_FLAGS=-Werror{' -fcheck=bounds' if mpi else ''}",
+    ]
+    run(["cmake", "-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options])
+    run(["cmake", "--build", folder])
+    return folder / "cloud_hydro"

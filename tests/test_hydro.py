@@ -30,13 +30,7 @@ COLLISION = EXAMPLE / "cases" / "small_collision.nml"
 
 @pytest.fixture(scope="module")
 def cloud_hydro() -> Path:
-    """The program, built as a host would: against an installed libpcs."""
-    native_build.build("pcs", "pcs_fortran")
-    prefix, folder = native_build.BUILD / "prefix", native_build.BUILD / "cloud_hydro"
-    native_build.run(["cmake", "--install", native_build.BUILD, "--prefix", prefix])
-    native_build.run(["cmake", "-S", EXAMPLE, "-B", folder, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}"])
-    native_build.run(["cmake", "--build", folder])
-    return folder / "cloud_hydro"
+    return native_build.cloud_hydro()
 
 
 def simulate(

@@ -5,10 +5,12 @@
 #   qemu      qemu-user, which runs the tests on an old CPU     (apt)
 #   pkgconfig pkg-config, by which a test finds libpcs          (apt)
 #   valgrind  counts instructions for a test                    (apt)
+#   mpi       Open MPI with its compilers, for the tests         (apt)
 #   sundials  CVODE with KLU, for the benchmark alone           (apt)
 #   venv      the virtual environment .venv with the build tools
 #   package   pychemsurrogate in .venv, editable; compiled again only when native sources changed
-#   plot, test, dev   the extra of that name; torch: the CPU build of torch for the tests
+#   plot, test, dev, release   the extra of that name; torch: the CPU build of torch for the tests
+#   hosts     the extra of that name: PyClaw, which gfortran compiles (a minute), and pyro2
 # Every part is skipped when it is already there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +55,7 @@ part_fortran() { command -v gfortran >/dev/null || install_system gfortran; }
 part_qemu() { command -v qemu-x86_64 >/dev/null || install_system qemu-user; }
 part_pkgconfig() { command -v pkg-config >/dev/null || install_system pkg-config; }
 part_valgrind() { command -v valgrind >/dev/null || install_system valgrind; }
+part_mpi() { command -v mpifort >/dev/null && command -v mpirun >/dev/null || install_system libopenmpi-dev openmpi-bin; }
 part_sundials() { [ -e /usr/include/cvode/cvode.h ] || install_system libsundials-dev; }
 
 # once NAME KEY COMMAND... : run the command unless it succeeded before with the same key
@@ -110,8 +113,8 @@ part_torch() {
 
 for part in "$@"; do
     case $part in
-    system | fortran | qemu | pkgconfig | valgrind | sundials | venv | package | torch) "part_$part" ;;
-    plot | test | dev) part_extra "$part" ;;
+    system | fortran | qemu | pkgconfig | valgrind | mpi | sundials | venv | package | torch) "part_$part" ;;
+    plot | test | dev | release | hosts) part_extra "$part" ;;
     *) fail "unknown part: $part" ;;
     esac
 done

@@ -15,7 +15,7 @@ namespace pcs {
 
 namespace {
 
-constexpr const char* file_name = "libpcs_embed.so." PCS_SOVERSION;
+constexpr const char* file_name = PCS_EMBED_NAME;  // libpcs_embed.so.0; a wheel, which holds no links: libpcs_embed.so
 
 std::atomic<const Backend*> loaded{};
 

@@ -43,6 +43,8 @@ pcs::NetworkTables tables_from(const py::dict& d) {
     t.law = to_vector(d["law"].cast<Indices>());
     t.law_conditions = to_vector(d["law_conditions"].cast<Indices>());
     t.parameters = to_vector(d["parameters"].cast<Dense>());
+    t.expression_code = to_vector(d["expression_code"].cast<Indices>());
+    t.expression_constants = to_vector(d["expression_constants"].cast<Dense>());
     return t;
 }
 

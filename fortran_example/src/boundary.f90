@@ -1,6 +1,7 @@
 ! Ghost cells: what every problem has to do, and two ways of doing it.
 module boundary
   use grid, only: ghosts, mesh
+  use parallel, only: exchange_rows
   implicit none
   private
   public :: boundaries, fill_open_x, fill_periodic_y
@@ -35,12 +36,11 @@ contains
     end do
   end subroutine
 
+  ! The rows below and above are another rank's, or at the other end of the box.
   subroutine fill_periodic_y(cells)
     type(mesh), intent(inout) :: cells
     if (.not. cells%two_dimensional()) return
-    cells%u(:, :, 1 - ghosts:0) = cells%u(:, :, cells%ny + 1 - ghosts:cells%ny)
-    cells%n(:, :, 1 - ghosts:0) = cells%n(:, :, cells%ny + 1 - ghosts:cells%ny)
-    cells%u(:, :, cells%ny + 1:cells%ny + ghosts) = cells%u(:, :, 1:ghosts)
-    cells%n(:, :, cells%ny + 1:cells%ny + ghosts) = cells%n(:, :, 1:ghosts)
+    call exchange_rows(cells%u, ghosts)
+    call exchange_rows(cells%n, ghosts)
   end subroutine
 end module boundary

@@ -45,6 +45,8 @@ module case_file
     real(dp) :: zeta = 1.0e-16_dp            ! 1/s, cosmic-ray ionisation rate per H2
     real(dp) :: age_kyr = 100                ! how long the gas has reacted before the run starts
     logical :: react = .true.                ! .false.: species are only advected
+    character(80) :: options(8) = ""         ! of the library, "key=value" each (pcs.h lists them), e.g. "audit=0"
+    integer :: devices = 0                   ! accelerators of a node, dealt out to its ranks; 0: the model runs on the CPU
   end type
 
   type :: case_setup

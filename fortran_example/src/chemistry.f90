@@ -1,17 +1,19 @@
-! The coupling of gas and chemistry: one call of pychemsurrogate per time step, for all cells.
+! The coupling of gas and chemistry: one call of pychemsurrogate per time step, for all cells of this rank.
 module chemistry
   use, intrinsic :: iso_fortran_env, only: error_unit
+  use balance, only: imbalance
   use case_file, only: chemistry_group
   use composition, only: composition_table
   use constants, only: dp, i1, i8, kiloyear
   use gas, only: gas_law, pressure_, rho_
   use grid, only: mesh
+  use parallel, only: gather_rows, largest, local_rank, rank, total
   use pychemsurrogate, only: chem_solver, chem_status_message
   implicit none
   private
   public :: cell_chemistry
 
-  ! What happened to the cells of all steps so far, under the names of the library's report.
+  ! What happened to the cells of all ranks in all steps so far, under the names of the library's report.
   integer, parameter, public :: n_figures = 13
   character(17), parameter, public :: figure_names(n_figures) = [character(17) :: &
     "cells", "surrogate", "unchanged", "exact", "routed", "refused_box", "refused_error", "refused_budget", "audited", &
@@ -24,27 +26,42 @@ module chemistry
     character(16), allocatable :: species(:)       ! names
     character(16), allocatable :: conserved(:)     ! the elements, then "charge"
     real(dp), allocatable :: content(:, :)         ! (conserved, species): what one particle holds
-    real(dp) :: figures(n_figures) = 0             ! sums over all steps, see figure_names
+    real(dp) :: figures(n_figures) = 0             ! sums over all steps and ranks, of seconds over the slowest ranks
+    type(imbalance) :: seconds_balance             ! of the seconds that the ranks spend in the library
+    type(imbalance) :: exact_balance               ! of the cells that they integrate
     real(dp) :: defect = 0                         ! largest relative change of an element or of charge in one step
-    integer(i1), allocatable :: status(:, :)       ! (x, y) of the last step
+    integer(i1), allocatable :: status(:, :)       ! (x, y) of the last step, of this rank's cells
     real(dp), allocatable :: n(:, :), temperature(:), conditions(:, :)   ! what the library is handed
   contains
     procedure :: open => open_model
     procedure :: relaxed_composition
     procedure :: react
+    procedure :: whole_status
     procedure :: figure
     procedure :: index_of
   end type cell_chemistry
 
 contains
 
-  subroutine open_model(self, model, mode)
+  subroutine open_model(self, model, mode, setup)
     class(cell_chemistry), intent(inout) :: self
     character(*), intent(in) :: model, mode
+    type(chemistry_group), intent(in) :: setup
+    character(16) :: device
     integer :: conditions, zeta, i, k
 
     call self%solver%open(model)
     call self%solver%set_option("mode", mode)
+    if (setup%devices > 0) then   ! libpcs itself runs on the CPU and refuses the option; libpcs_embed takes it
+      write (device, '(a,i0)') "cuda:", modulo(local_rank, setup%devices)
+      call self%solver%set_option("device", trim(device))
+    end if
+    do k = 1, size(setup%options)
+      if (setup%options(k) == "") cycle
+      i = index(setup%options(k), "=")
+      if (i == 0) error stop "case file: chemistry%options must be of the form key=value"
+      call self%solver%set_option(setup%options(k)(:i - 1), trim(setup%options(k)(i + 1:)))
+    end do
     self%mode = mode
     conditions = self%solver%n_conditions()
     zeta = self%solver%condition_index("zeta")
@@ -67,7 +84,7 @@ contains
 
   ! Gas of every density that has reacted for setup%age_kyr at its thermal balance, from H2, O and C+ (the order in
   ! which a cloud forms: hydrogen is molecular before carbon recombines). Exact in every mode, so that runs in
-  ! different modes start from the same state.
+  ! different modes start from the same state. Every rank computes it for itself, to the same bits.
   function relaxed_composition(self, law, setup) result(table)
     class(cell_chemistry), intent(inout) :: self
     type(gas_law), intent(in) :: law
@@ -108,7 +125,7 @@ contains
     type(mesh), intent(inout) :: cells
     type(gas_law), intent(in) :: law
     real(dp), intent(in) :: zeta, dt
-    real(dp) :: w(4)
+    real(dp) :: w(4), mine, defect
     integer(i1), allocatable :: status(:)
     integer :: i, j, k, cell
 
@@ -131,18 +148,37 @@ contains
 
     call self%solver%step(self%n, dt, self%temperature, self%conditions, status=status)
 
+    defect = 0
     cell = 0
     do j = 1, cells%ny
       do i = 1, cells%nx
         cell = cell + 1
-        self%defect = max(self%defect, largest_defect(self%content, cells%n(:, i, j), self%n(:, cell)))
+        defect = max(defect, largest_defect(self%content, cells%n(:, i, j), self%n(:, cell)))
         cells%n(:, i, j) = self%n(:, cell)
       end do
     end do
     self%status = reshape(status, [cells%nx, cells%ny])
+    self%defect = max(self%defect, largest(defect))
     do k = 1, n_figures
-      self%figures(k) = self%figures(k) + self%solver%report(figure_names(k))
+      mine = self%solver%report(figure_names(k))
+      if (index(figure_names(k), "seconds") == 1) then
+        self%figures(k) = self%figures(k) + largest(mine)   ! the others wait
+      else
+        self%figures(k) = self%figures(k) + total(mine)
+      end if
     end do
+    call self%seconds_balance%add(self%solver%report("seconds"))
+    call self%exact_balance%add(self%solver%report("exact"))
+  end subroutine
+
+  ! The status of every cell of the box on rank 0; not allocated before the first step. All ranks must call it.
+  subroutine whole_status(self, rows, status)
+    class(cell_chemistry), intent(in) :: self
+    integer, intent(in) :: rows   ! of the box
+    integer(i1), allocatable, intent(out) :: status(:, :)
+    if (.not. allocated(self%status)) return
+    allocate (status(size(self%status, 1), merge(rows, 0, rank == 0)))
+    call gather_rows(self%status, status)
   end subroutine
 
   ! |sum a (n' - n)| / sum |a| max(n', n), the largest over elements and charge.

@@ -5,6 +5,7 @@ module hydro
   use constants, only: dp
   use gas, only: energy_, gas_law, mx_, my_, pressure_, rho_, vx_, vy_
   use grid, only: ghosts, mesh
+  use parallel, only: largest
   use reconstruct, only: gas_slope, species_slope
   use riemann, only: hllc
   implicit none
@@ -13,7 +14,7 @@ module hydro
 
 contains
 
-  ! The CFL time step [s]: no wave crosses more than the share cfl of a cell.
+  ! The CFL time step [s], the same on all ranks: no wave crosses more than the share cfl of a cell.
   function stable_time_step(cells, law, cfl) result(dt)
     type(mesh), intent(in) :: cells
     type(gas_law), intent(in) :: law
@@ -33,7 +34,7 @@ contains
         end if
       end do
     end do
-    dt = cfl / crossings
+    dt = cfl / largest(crossings)
     if (.not. dt > 0) error stop "hydro: the time step is not a positive number; look at the last snapshot"
   end function
 

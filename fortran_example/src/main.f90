@@ -4,14 +4,18 @@
 !
 ! --model: a .pcs file or the name of a shipped model; without it no chemistry is computed.
 ! --mode: which path serves the cells (default auto: the surrogate where it is trusted, the exact integrator elsewhere).
+! Under MPI (built with -DEXAMPLE_MPI=ON) the ranks share the box.
 ! --compare: the output folder of the same case run with --mode exact; the summary then tells the difference.
 program cloud_hydro
+  use parallel, only: finish_ranks, rank, start_ranks
   use simulation, only: simulate
   implicit none
 
   character(:), allocatable :: case_path, model, mode, folder, compare
+  call start_ranks()
   call read_command_line()
   call simulate(case_path, model, mode, folder, compare)
+  call finish_ranks()
 
 contains
 
@@ -54,7 +58,9 @@ contains
   end function
 
   subroutine usage()
-    print '(a)', "usage: cloud_hydro CASE.nml [--model NAME] [--mode auto|surrogate|exact] [--output DIR] [--compare DIR]"
+    if (rank == 0) then
+      print '(a)', "usage: cloud_hydro CASE.nml [--model NAME] [--mode auto|surrogate|exact] [--output DIR] [--compare DIR]"
+    end if
     error stop "cloud_hydro: see the usage above"
   end subroutine
 end program cloud_hydro

@@ -29,14 +29,15 @@ contains
     name = folder // "/" // trim(file)
   end function
 
-  ! Write the state of the cells. Errors: a folder that cannot be written to stops the program.
-  subroutine write_snapshot(folder, number, step, cells, law, setup, chemistry, mode)
+  ! Write the state of the whole box; status: of its cells, not allocated before the first step. Errors: a folder that cannot be written to stops the program.
+  subroutine write_snapshot(folder, number, step, cells, law, setup, chemistry, status, mode)
     character(*), intent(in) :: folder, mode
     integer, intent(in) :: number, step
     type(mesh), intent(in) :: cells
     type(gas_law), intent(in) :: law
     type(case_setup), intent(in) :: setup
     type(cell_chemistry), intent(in) :: chemistry
+    integer(i1), allocatable, intent(in) :: status(:, :)
     real(dp), allocatable :: w(:, :, :)
     integer :: header, fields, i, j
 
@@ -70,9 +71,9 @@ contains
     do i = 1, cells%n_species
       call put("n(" // trim(chemistry%species(i)) // ")", "cm^-3", cells%n(i, 1:cells%nx, 1:cells%ny))
     end do
-    if (allocated(chemistry%status)) then
+    if (allocated(status)) then
       write (header, '(a)') "field status 1 int8"
-      write (fields) chemistry%status
+      write (fields) status
     end if
     close (header)
     close (fields)

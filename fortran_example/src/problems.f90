@@ -39,7 +39,7 @@ contains
     self%law = law
     self%composition = composition
     self%length_x = cells%nx * cells%dx
-    self%length_y = cells%ny * cells%dy
+    self%length_y = cells%rows * cells%dy
     self%density = wave_field(self%length_x, self%length_y, setup%flow%seed, .false.)
     self%velocity_x = wave_field(self%length_x, self%length_y, setup%flow%seed + 1, .false.)
     self%velocity_y = wave_field(self%length_x, self%length_y, setup%flow%seed + 2, .false.)

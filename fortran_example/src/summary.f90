@@ -5,6 +5,7 @@ module summary
   use gas, only: gas_law, rho_
   use grid, only: mesh
   use output, only: read_species
+  use parallel, only: ranks
   implicit none
   private
   public :: stopwatch, write_summary
@@ -36,7 +37,8 @@ contains
   end subroutine
 
   ! Print the table, and write the same figures as "name value" lines into folder/summary.txt.
-  ! compare: the folder of the exact run, or "". last_snapshot: the snapshot that shows the final state.
+  ! cells: the whole box. compare: the folder of the exact run, or "". last_snapshot: the snapshot that shows the final
+  ! state.
   subroutine write_summary(folder, compare, last_snapshot, steps, cells, law, chemistry, mode, hydro_time, chemistry_time)
     character(*), intent(in) :: folder, compare, mode
     integer, intent(in) :: last_snapshot, steps
@@ -68,6 +70,13 @@ contains
       call share("audited", "audited")
       call share("failed (input kept)", "failed")
       call row("conservation, largest defect of a step", "chemistry_defect", chemistry%defect, "relative")
+      if (ranks > 1) then
+        call row("ranks", "ranks", real(ranks, dp), "ranks")
+        call row("chemistry seconds of the slowest rank", "imbalance_seconds", chemistry%seconds_balance%overall(), "of mean")
+        call row("  in the worst step", "imbalance_seconds_worst", chemistry%seconds_balance%worst, "of mean")
+        call row("integrated cells of the fullest rank", "imbalance_exact", chemistry%exact_balance%overall(), "of mean")
+        call row("  in the worst step", "imbalance_exact_worst", chemistry%exact_balance%worst, "of mean")
+      end if
     end if
     if (cells%n_species > 0) then
       call write_drift()
@@ -95,12 +104,14 @@ contains
       character(14) :: shown
 
       select case (unit)
-      case ("steps")
+      case ("steps", "ranks")
         write (shown, '(i14)') nint(value)
       case ("cells/s")
         write (shown, '(i14)') nint(value, i8)
       case ("s")
         write (shown, '(f14.2)') value
+      case ("of mean")
+        write (shown, '(f14.3)') value
       case ("% of cells")
         write (shown, '(f14.3)') 100 * value
       case default

@@ -69,7 +69,7 @@ void Solver::derive_list(const CellArrays& cells, const DerivativeArrays& to, co
     for (int t = 0; t < threads; ++t) mine[t].reserve(bytes);
     std::int64_t next = 0;
     const CellQueue queue{list, size, &next};
-    run_team(threads, [&](int t) { best.derive(plan, cells, queue, to, mine[t].reserve(bytes)); });
+    run_team(options_.threads, threads, [&](int t) { best.derive(plan, cells, queue, to, mine[t].reserve(bytes)); });
 }
 
 }  // namespace pcs

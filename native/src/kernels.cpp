@@ -112,6 +112,36 @@ static void derive(const PlanView& plan, const CellArrays& cells, const CellQueu
     Derivatives(plan, cells, to, workspace).run(queue);
 }
 
+// W cells at a time, as the queue has them.
+static void refuse(const PlanView& plan, const CellArrays& cells, const CellQueue& queue, void* workspace) {
+    IntegratorWorkspace w;
+    layout(plan, (char*)workspace, &w);
+    for (bool more = true; more;) {
+        RateInput given[W];
+        int64_t cell[W];
+        int count = 0;
+        while (count < W && (more = (cell[count] = take(queue)) >= 0)) {
+            const int64_t next = cell[count];
+            const double* n = cells.n_cm3 + next * cells.cell_stride;
+            double n_H = 0, *conditions = w.conditions + count * plan.n_conditions;
+            for (int i = 0; i < plan.n_species; ++i) {
+                const double value = n[plan.order[i] * cells.species_stride];
+                n_H += plan.scale_weights[i] * (value < 0 && (cells.repair & repair_floor) ? 0 : value);
+            }
+            for (int c = 0; c < plan.n_conditions; ++c)
+                conditions[c] = cells.conditions[next * cells.condition_cell_stride + c * cells.condition_stride];
+            given[count] = {count, cells.temperature_K[next * cells.temperature_stride], n_H, conditions};
+            ++count;
+        }
+        if (count == 0) return;
+        Vec conditions[max_network_conditions];
+        evaluate(plan, input_of(plan, given, count, conditions), w.rate);
+        const Int refused = without_rates(plan, w.rate);
+        for (int l = 0; l < count; ++l)
+            if (refused[l]) cells.status[cell[l]] = status_UNSUPPORTED;
+    }
+}
+
 }  // namespace pcs::PCS_ISA
 
 #define PCS_JOIN_(a, b) a##b
@@ -132,7 +162,8 @@ const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
                                      PCS_ISA::follow,
                                      PCS_ISA::prepare,
                                      PCS_ISA::finish,
-                                     PCS_ISA::derive};
+                                     PCS_ISA::derive,
+                                     PCS_ISA::refuse};
     return kernels;
 }
 

@@ -174,6 +174,8 @@ NetworkTables ModelFile::network() const {
     t.law = i32("network/law");
     t.law_conditions = i32("network/law_conditions");
     t.parameters = f64("network/parameters");
+    if (has("network/expression_code")) t.expression_code = i32("network/expression_code");
+    if (has("network/expression_constants")) t.expression_constants = f64("network/expression_constants");
     const auto products_shape = shape("network/products");
     t.mass_g = has("network/mass_g") ? f64("network/mass_g") : t.masses_from_elements();
     t.n_products = products_shape.size() == 2 ? static_cast<int>(products_shape[1]) : -1;

@@ -99,7 +99,33 @@ std::map<int, int> net_stoichiometry(const NetworkTables& t, int reaction) {
     return net;
 }
 
+// Every value of the program must be made of values before it.
+void check_program(const NetworkTables& t) {
+    require(t.expression_code.size() % 4 == 0, "expression_code must be (instructions, 4)");
+    const auto values = static_cast<std::int32_t>(t.expression_code.size() / 4);
+    for (std::int32_t i = 0; i < values; ++i) {
+        const std::int32_t* code = &t.expression_code[4 * static_cast<std::size_t>(i)];
+        const std::string name = "instruction " + std::to_string(i) + " of the rate formulas";
+        require(code[0] >= 0 && code[0] < n_operations, name + " has an unknown operation");
+        const auto operation = static_cast<Operation>(code[0]);
+        const int operands = n_operands[code[0]];
+        for (int k = 0; k < operands; ++k)
+            require(code[1 + k] >= 0 && code[1 + k] < i, name + " reads a value that is not computed before it");
+        if (operation == Operation::constant)
+            require(code[1] >= 0 && code[1] < static_cast<std::int64_t>(t.expression_constants.size()),
+                    name + " reads a constant that is not there");
+        if (operation == Operation::condition)
+            require(code[1] >= 0 && code[1] < t.n_conditions(), name + " reads an unknown condition");
+    }
+}
+
 }  // namespace
+
+bool NetworkTables::reads_density() const {
+    for (std::size_t i = 0; i < expression_code.size(); i += 4)
+        if (expression_code[i] == static_cast<std::int32_t>(Operation::density)) return true;
+    return false;
+}
 
 void NetworkTables::validate() const {
     const auto S = species.size(), Q = conserved.size(), R = law.size();
@@ -121,6 +147,10 @@ void NetworkTables::validate() const {
     require(mass_g.size() == S, "mass_g must have one value a species");
     require(std::none_of(mass_g.begin(), mass_g.end(), [](double m) { return m < 0 || std::isinf(m); }),
             "a mass is negative or infinite");
+    require(std::all_of(expression_constants.begin(), expression_constants.end(), finite),
+            "a constant of the rate formulas is not finite");
+    require(conditions.size() <= max_network_conditions, "at most 32 conditions are supported");
+    check_program(*this);
     double weight = 0;
     for (double w : scale_weights) {
         require(std::isfinite(w) && w >= 0, "scale_weights must be finite and not negative");
@@ -137,6 +167,10 @@ void NetworkTables::validate() const {
                     name + " does not name the conditions that its rate law reads");
         }
         require(reactants[r * max_reactants] >= 0, name + " has no reactant");
+        if (law[r] != static_cast<int>(Law::expression)) continue;
+        const double value = parameters[r * n_parameters + 1];
+        require(value >= 0 && value < static_cast<double>(expression_code.size() / 4) && value == std::floor(value),
+                name + " names no value of the rate formulas");
     }
 }
 
@@ -149,6 +183,7 @@ Plan::Plan(const NetworkTables& tables) {
     gather_composition(tables);
     group_reactions(tables);
     gather_shapes(tables);
+    gather_program(tables);
     gather_rhs(tables);
     gather_jacobian();
     gather_tiles();
@@ -314,6 +349,14 @@ void Plan::gather_shapes(const NetworkTables& tables) {
     }
     for (int p = 0; p < n_parameters; ++p)
         for (const Shape& shape : shapes) parameters_.push_back(shape[p]);
+}
+
+void Plan::gather_program(const NetworkTables& tables) {
+    for (std::size_t i = 0; i < tables.expression_code.size(); i += 4) {
+        const std::int32_t* code = &tables.expression_code[i];
+        program_.push_back({static_cast<Operation>(code[0]), code[1], code[2], code[3]});
+    }
+    constants_ = tables.expression_constants;
 }
 
 void Plan::gather_rhs(const NetworkTables& tables) {
@@ -515,6 +558,9 @@ void Plan::publish() {
     v.shape = shape_.data();
     v.reactants = reactants_.data();
     v.reaction = reaction_of_.data();
+    v.n_values = static_cast<std::int32_t>(program_.size());
+    v.program = program_.data();
+    v.constants = constants_.data();
     v.gain_begin = gain_.begin.data();
     v.gain = gain_.entry.data();
     v.loss_begin = loss_.begin.data();

@@ -532,6 +532,20 @@ void Solver::inspect(const StepRequest& request, Report& report) const {
             report.repaired += mended;
         }
     }
+    if (plan_.view().n_values > 0) refuse_formulas(c);
+}
+
+// No path takes a cell in which a formula gives no rate.
+void Solver::refuse_formulas(const CellArrays& cells) const {
+    Scratch& mine = scratch();
+    const std::int64_t size = mine.collect(cells, [](std::int8_t status) { return status == status_EXACT_REQUESTED; });
+    const int threads = team_size(options_.threads, size);
+    const std::size_t bytes = kernels().integrator_bytes(plan_.view());
+    mine.reserve(threads, bytes);
+    std::int64_t next = 0;
+    const CellQueue queue{mine.cells.data(), size, &next};
+    run_team(options_.threads, threads,
+             [&](int t) { kernels().refuse(plan_.view(), cells, queue, mine.workspaces[t].reserve(bytes)); });
 }
 
 template <class Call>
@@ -540,7 +554,7 @@ void Solver::share(const Path& path, int threads, std::size_t bytes, const Call&
     const auto start = Clock::now();
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
-    run_team(threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
+    run_team(options_.threads, threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
     for (const SurrogateStatistics& s : mine.surrogate) {
         report.surrogate += s.accepted;
         report.by_path[path.index] += s.accepted;
@@ -826,7 +840,7 @@ void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& s
     mine.reserve(threads, bytes);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
-    run_team(threads, [&](int t) {
+    run_team(options_.threads, threads, [&](int t) {
         integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
     });
     for (const IntegratorStatistics& s : mine.integrator) {

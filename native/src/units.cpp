@@ -32,7 +32,7 @@ Converted& converted() {
 template <class Work>
 void for_cells(std::int64_t cells, int wish, const Work& work) {
     const int threads = team_size(wish, cells);
-    run_team(threads, [&](int t) {
+    run_team(wish, threads, [&](int t) {
         for (std::int64_t cell = cells * t / threads; cell < cells * (t + 1) / threads; ++cell) work(cell);
     });
 }
@@ -152,6 +152,8 @@ void Solver::derive(const DerivativeRequest& request) const {
     const CellArrays& host = request.cells;
     const DerivativeArrays& to = request.to;
     check_derivatives(request, shape());
+    if (!host.n_cm3 && tables_.reads_density())
+        throw Error(ErrorCode::argument, "the network's rates read the density: hand in the abundances too");
     if (host.n_cells == 0) return;
     const bool converts = options_.units != Units::number_density && host.n_cm3;
     CellArrays cells = converts ? densities_of(host, nullptr) : host;

@@ -75,8 +75,10 @@ class ScipyBDF:
         self, n0: FloatArray, times: FloatArray, temperature: float, conditions: Mapping[str, float]
     ) -> tuple[FloatArray | None, Status]:
         network = self.network
-        k = network.rate_coefficients(temperature, conditions)
         n_H = float(network.tables().scale_weights @ n0)
+        k = network.rate_coefficients(temperature, conditions, n_H)
+        if not network.has_rates(k):
+            return None, Status.UNSUPPORTED
         x = np.empty((len(times), network.n_species))
         x[times == 0] = n0 / n_H
         with np.errstate(all="ignore"):  # a step that overflows is rejected by its error estimate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychemsurrogate.model_file.file import ModelFile, shipped_model_path
+from pychemsurrogate.model_file.file import ModelFile, shipped_model_path, shipped_models
 from pychemsurrogate.model_file.layout import ModelFileError
 
-__all__ = ["ModelFile", "ModelFileError", "shipped_model_path"]
+__all__ = ["ModelFile", "ModelFileError", "shipped_model_path", "shipped_models"]

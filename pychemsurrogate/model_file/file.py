@@ -19,15 +19,22 @@ SUFFIX = ".pcs"
 MOST_PATHS = 8  # that a file may hold
 
 
+_SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob(f"*{SUFFIX}")))
+
+
 def shipped_model_path(name: str) -> Path:
     """Path of the model `name` that comes with the package, e.g. "osu_09_2008".
 
     Raises ModelFileError, with the names that there are, if no such model is shipped.
     """
-    folder = Path(__file__).resolve().parent.parent / "data" / "models"
-    path = folder / f"{name}{SUFFIX}"
+    path = _SHIPPED / f"{name}{SUFFIX}"
     if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in folder.glob(f"*{SUFFIX}"))) or "none"
+        names = ", ".join(shipped_models()) or "none"
         raise ModelFileError(
             f"no shipped model '{name}' (there are: {names}); give one of these, or a path to a .pcs file"
         )
@@ -74,6 +81,8 @@ class ModelFile:
         arrays: dict[str, Array] = {}
         for item in fields(tables):
             value = getattr(tables, item.name)
+            if item.name.startswith("expression_") and not value.size:
+                continue  # files without formulas are those that older versions write and read
             arrays[f"network/{item.name}"] = value if isinstance(value, np.ndarray) else _text_array("\n".join(value))
         arrays["network/text"] = _text_array(network.text())
         arrays["network/hash"] = _text_array(network.hash)

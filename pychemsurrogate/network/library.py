@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from pychemsurrogate.network.formats import kida, native_text, umist
+from pychemsurrogate.network.formats import kida, krome, native_text, umist
 from pychemsurrogate.network.formats.database import numbered_lines
 from pychemsurrogate.network.network import FORMAT_LINE, Network
 from pychemsurrogate.network.species import NetworkError
@@ -14,7 +14,7 @@ from pychemsurrogate.network.species import NetworkError
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "data" / "networks"
 SUFFIX: Final = ".network"
 
-READERS: Final = {"native": native_text.read, "umist": umist.read, "kida": kida.read}
+READERS: Final = {"native": native_text.read, "umist": umist.read, "kida": kida.read, "krome": krome.read}
 
 
 def shipped_networks() -> tuple[str, ...]:
@@ -25,8 +25,8 @@ def shipped_networks() -> tuple[str, ...]:
 def load_network(name_or_path: str | Path, format: str | None = None, **options: Any) -> Network:  # noqa: A002
     """Load a shipped network by name ("osu_09_2008"), or any network from a file.
 
-    format: "native" (the project's text format), "umist" or "kida"; None: told by the file's content. `options` go to
-    the format's reader (formats/umist.py, formats/kida.py).
+    format: "native" (the project's text format), "umist", "kida" or "krome"; None: told by the file's content.
+    `options` go to the format's reader (formats/umist.py, formats/kida.py, formats/krome.py).
     Raises NetworkError if there is no such name or file, or if the file is not a valid network.
     """
     shipped = SHIPPED / f"{name_or_path}{SUFFIX}"
@@ -45,10 +45,13 @@ def load_network(name_or_path: str | Path, format: str | None = None, **options:
 
 
 def detect_format(path: Path) -> str:
-    """Tell "native", "umist" or "kida" by the first line that is no comment; "native" if it looks like none of them."""
-    first = next((line for _, line in numbered_lines(path) if not line.startswith(("!", "#"))), "")
+    """Tell the format by the first line that is no comment; "native" if it looks like none of them."""
+    lines = (line for _, line in numbered_lines(path, errors="replace") if not line.startswith(("!", "#")))
+    first = next(lines, "")
     if first.strip() == FORMAT_LINE:
         return "native"
+    if first.startswith(("@", "//", "/*")) or first.count(",") >= 10:  # KROME's marks, comments, default format
+        return "krome"
     if first.count(":") >= 14:  # up to the first range's T_max
         return "umist"
     columns = first[89:].split()

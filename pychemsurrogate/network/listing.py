@@ -30,7 +30,8 @@ def _reactions(network: Network) -> list[str]:
     width = max(len(r.equation) for r in network.reactions)
     lines = [f"{'#':>4}  {'reaction':<{width}}  {'law':<16}  parameters"]
     for i, r in enumerate(network.reactions, 1):
-        parameters = "  ".join(f"{name} {value:g}" for name, value in zip(r.law.parameters, r.parameters, strict=True))
+        named = zip(r.law.parameters, r.parameters, strict=True)
+        parameters = str(r.law.formula or "  ".join(f"{name} {value:g}" for name, value in named))
         lines.append(f"{i:>4}  {r.equation:<{width}}  {r.law.name:<16}  {parameters}")
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from pychemsurrogate.network.formula.program import Compiler, evaluate
+from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE
 from pychemsurrogate.network.rate_laws import MAX_CONDITIONS, RATE_LAWS, RateLaw
+from pychemsurrogate.network.rate_laws import expression as expression_law
 from pychemsurrogate.network.reaction import MAX_REACTANTS, Reaction
 from pychemsurrogate.network.species import NetworkError, Species, species_from_formula
 
@@ -28,6 +31,8 @@ class NetworkTables:
 
     composition (E + 1, S) f64; scale_weights (S) f64; mass_g (S) f64; reactants (R, 3) i32; products (R, P) i32;
     law (R) i32; law_conditions (R, 2) i32; parameters (R, 7) f64. A missing species or condition is -1.
+    expression_code (I, 4) i32, expression_constants (K) f64: the program of the laws that are formulas
+    (formula/program.py), empty without any; their parameters are a factor and the number of the program's value.
     """
 
     species: tuple[str, ...]
@@ -41,6 +46,8 @@ class NetworkTables:
     law_conditions: IntArray
     parameters: FloatArray
     conditions: tuple[str, ...]
+    expression_code: IntArray = field(default_factory=lambda: np.empty((0, 4), dtype=np.int32))
+    expression_constants: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,9 @@ class Network:
         if len(self._index) != len(self.species):
             twice = sorted({n for n in self.species_names if self.species_names.count(n) > 1})
             raise NetworkError(f"network {self.name}: species listed twice: {', '.join(twice)}")
+        for name in (TEMPERATURE, DENSITY):
+            if name in self.conditions:
+                raise NetworkError(f'network {self.name}: no condition may be named "{name}"')
         for reaction in self.reactions:
             for s in reaction.reactants + reaction.products:
                 if s.name not in self._index:
@@ -134,6 +144,12 @@ class Network:
         hydrogen = self.elements.index("H") if "H" in self.elements else None
         weights = composition[:-1].sum(axis=0) if hydrogen is None else composition[hydrogen].copy()
         n_products = max(len(r.products) for r in self.reactions)
+        parameters = np.array([r.padded_parameters for r in self.reactions], dtype=np.float64)
+        compiler = Compiler(self.conditions)
+        for row, reaction in zip(parameters, self.reactions, strict=True):
+            if reaction.law.formula is not None:
+                row[0], rest = expression_law.split_factor(reaction.law.formula)
+                row[1] = compiler.add(rest)
         tables = NetworkTables(
             species=self.species_names,
             conserved=(*self.elements, "charge"),
@@ -144,8 +160,10 @@ class Network:
             products=self._indices([r.products for r in self.reactions], n_products),
             law=np.array([r.law.number for r in self.reactions], dtype=np.int32),
             law_conditions=np.array([self._condition_indices(r.law) for r in self.reactions], dtype=np.int32),
-            parameters=np.array([r.padded_parameters for r in self.reactions], dtype=np.float64),
+            parameters=parameters,
             conditions=self.conditions,
+            expression_code=compiler.code(),
+            expression_constants=compiler.constants(),
         )
         for array in vars(tables).values():
             if isinstance(array, np.ndarray):
@@ -157,7 +175,7 @@ class Network:
         return np.array(rows, dtype=np.int32)
 
     def _condition_indices(self, law: RateLaw) -> list[int]:
-        indices = [self.conditions.index(name) for name in law.conditions]
+        indices = [self.conditions.index(name) for name in law.conditions] if law.formula is None else []
         return indices + [-1] * (MAX_CONDITIONS - len(indices))
 
     def tables(self) -> NetworkTables:
@@ -166,25 +184,54 @@ class Network:
 
     # --- rates and the right-hand side ------------------------------------------------------------------------
 
-    def rate_coefficients(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> FloatArray:
+    @cached_property
+    def reads_density(self) -> bool:
+        """Whether a rate coefficient depends on n_H."""
+        return any(r.law.reads_density for r in self.reactions)
+
+    def rate_coefficients(
+        self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike], n_H: ArrayLike | None = None
+    ) -> FloatArray:
         """Rate coefficients k (..., R) in cm^(3(m-1))/s for reactions of m bodies.
 
-        temperature [K] and the conditions (by name, scalars or arrays) broadcast together to the leading shape.
-        Raises KeyError if a condition of the network is missing.
+        temperature [K], the conditions (by name, scalars or arrays) and n_H [cm^-3], which only rates with a formula
+        may read, broadcast together to the leading shape. A formula without a finite value gives inf or NaN.
+        Raises KeyError if a condition of the network is missing, ValueError if n_H is and a rate reads it.
         """
+        if n_H is None and self.reads_density:
+            raise ValueError(f"network {self.name} has rates that depend on n_H: give it")
         missing = [name for name in self.conditions if name not in conditions]
         if missing:
             raise KeyError(f"network {self.name} needs the condition {', '.join(missing)}")
         t = np.asarray(temperature, dtype=np.float64)[..., None]
         values = {name: np.asarray(conditions[name], dtype=np.float64)[..., None] for name in self.conditions}
-        shape = np.broadcast_shapes(t.shape, *(v.shape for v in values.values()))[:-1]
+        density = np.asarray(1.0 if n_H is None else n_H, dtype=np.float64)[..., None]
+        shape = np.broadcast_shapes(t.shape, density.shape, *(v.shape for v in values.values()))[:-1]
         k = np.empty((*shape, self.n_reactions))
+        tables = self._tables
         for law in RATE_LAWS:
-            rows = np.flatnonzero(self._tables.law == law.number)
+            rows = np.flatnonzero(tables.law == law.number)
             if rows.size:
                 read = [values[name] for name in law.conditions]
-                k[..., rows] = law.rate(self._tables.parameters[rows], t, read)
+                k[..., rows] = law.rate(tables.parameters[rows], t, read)
+        if tables.expression_code.size:
+            computed = evaluate(
+                tables.expression_code, tables.expression_constants, t, density, [values[c] for c in self.conditions]
+            )
+            for row in self._by_formula:
+                factor, value = tables.parameters[row, :2]
+                k[..., row] = (factor * np.asarray(computed[int(value)]))[..., 0]
         return k
+
+    @cached_property
+    def _by_formula(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self._tables.law == expression_law.NUMBER)
+
+    def has_rates(self, k: FloatArray) -> NDArray[np.bool_]:
+        """Whether the coefficients k (..., R) that formulas gave are finite and not negative (...)."""
+        given = k[..., self._by_formula]
+        found: NDArray[np.bool_] = np.logical_and.reduce((given >= 0.0) & (given <= 1e300), axis=-1)
+        return found
 
     @cached_property
     def _stoichiometry(self) -> sparse.csr_array:
@@ -249,12 +296,14 @@ class Network:
         """The scaling n -> L n, dt -> dt / L that leaves the flow of x = n/n_H unchanged, or None.
 
         The rate of an m-body reaction, per n and per dt, grows by L^(m - 2) under it. So each law's k must bring
-        L^(2 - m): from a condition that it is proportional to a power of, or, with m = 2, from none.
+        L^(2 - m): from n_H or a condition that it is proportional to a power of, or, with m = 2, from none.
         """
         exponents: dict[str, int] = {}
         for reaction in self.reactions:
             law = reaction.law
-            needed = 0 if law.per_hydrogen else 2 - len(reaction.reactants)
+            if law.density_power is None:
+                return None
+            needed = 0 if law.per_hydrogen else 2 - len(reaction.reactants) - law.density_power
             if needed and not any(law.conditions.values()):
                 return None
             for name, power in law.conditions.items():
@@ -343,7 +392,8 @@ class Network:
         header += [f"species: {' '.join(self.species_names)}"]
         header += [f"define: {_definition(s)}" for s in self.species if not _is_formula(s)]
         rows = [
-            f"{r.equation} | {r.law.name} | {' '.join(repr(float(p)) for p in r.parameters)}" for r in self.reactions
+            f"{r.equation} | {r.law.name} | {r.law.formula or ' '.join(repr(float(p)) for p in r.parameters)}"
+            for r in self.reactions
         ]
         return "\n".join([*header, "reactions:", *rows]) + "\n"
 

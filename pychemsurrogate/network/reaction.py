@@ -67,13 +67,20 @@ class Reaction:
         """The parameters as a row of the table, N_PARAMETERS long."""
         return self.parameters + (0.0,) * (N_PARAMETERS - len(self.parameters))
 
-    def rate(self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    def rate(
+        self, temperature: ArrayLike, conditions: Mapping[str, ArrayLike], n_H: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """The rate coefficient k in cm^(3(m-1))/s for m reactants.
 
-        temperature [K] and conditions (by name) broadcast together. Raises KeyError if a condition is missing.
+        temperature [K], conditions (by name) and n_H [cm^-3], which only a formula may read, broadcast together.
+        Raises KeyError if a condition is missing, ValueError if n_H is and the rate reads it.
         """
+        if n_H is None and self.law.reads_density:
+            raise ValueError(f'the rate of "{self.equation}" depends on n_H: give it')
         t = np.asarray(temperature, dtype=np.float64)
         values = [np.asarray(conditions[name], dtype=np.float64) for name in self.law.conditions]
+        if self.law.formula is not None:
+            values.append(np.asarray(1.0 if n_H is None else n_H, dtype=np.float64))
         k = self.law.rate(np.asarray(self.padded_parameters), t, values)
         shape = np.broadcast_shapes(t.shape, *(v.shape for v in values))
         rates: NDArray[np.float64] = np.broadcast_to(k, shape).copy()

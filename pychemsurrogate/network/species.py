@@ -18,8 +18,11 @@ ELECTRON_MASS_G: Final = 9.1093837139e-28
 ATOMIC_WEIGHTS_U: Final[Mapping[str, float]] = MappingProxyType(
     {
         "H": 1.0080,
+        "D": 2.0141,
         "He": 4.0026,
         "Li": 6.94,
+        "Be": 9.0122,
+        "B": 10.81,
         "C": 12.011,
         "N": 14.007,
         "O": 15.999,

@@ -21,6 +21,7 @@ from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
 from pychemsurrogate.surrogates import surrogate as surrogates
 from pychemsurrogate.surrogates.finish import Finished
+from pychemsurrogate.surrogates.rates import Formulas
 
 Figures = dict[str, Any]
 # Advances packed cells on the host, n and status in place, and returns its figures.
@@ -47,7 +48,8 @@ class Learned:
     """A learned path: a surrogate on its device, its gate, and the powers of n_H (C) that reduce the conditions.
 
     native: the handle whose options count, and which keeps the audit; name, index: the path's there; kappa_edges,
-    kappa: the share of a cell's error that is left after a step, by theta (one more than the edges).
+    kappa: the share of a cell's error that is left after a step, by theta (one more than the edges); formulas: the
+    network's rates that are formulas, None without any.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Learned:
     native: _native.Solver
     kappa_edges: Tensor
     kappa: Tensor
+    formulas: Formulas | None
 
     @classmethod
     def of(cls, model: ModelFile, device: str, native: _native.Solver, name: str = "") -> Learned:
@@ -76,7 +79,8 @@ class Learned:
         edges = torch.tensor(model.arrays.get("budget/theta_edges", np.empty(0)), device=device)
         kappa = torch.tensor(model.arrays.get("budget/kappa", np.ones(1)), device=device)
         index = native.paths.index(name)
-        return cls(name, index, surrogate, gate, exponents.double(), native, edges, kappa)
+        formulas = Formulas(tables).to(device) if tables.expression_code.size else None
+        return cls(name, index, surrogate, gate, exponents.double(), native, edges, kappa, formulas)
 
     def trusts(self) -> bool:
         """Whether the gate could trust the surrogate for the target error."""
@@ -449,6 +453,10 @@ def _verdict(
         verdict = torch.as_tensor(gate.verdict(inside, error, threshold), device=served.device)
     failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
     verdict[~served & (verdict == Status.SURROGATE)] = failure
+    if learned.formulas is not None:  # no path takes a cell in which a formula gives no rate
+        _, n_H, _, T, conditions = inputs
+        absent = learned.formulas.absent(T, conditions / n_H[:, None] ** learned.exponents)
+        verdict[absent] = Status.UNSUPPORTED
     return verdict
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.network.formula.program import LARGEST_EXPONENT, evaluate
 from pychemsurrogate.network.rate_laws import (
     ARRHENIUS,
     ARRHENIUS_RANGE,
@@ -19,6 +22,7 @@ from pychemsurrogate.network.rate_laws import (
     IONPOL2,
     RATE_LAWS,
 )
+from pychemsurrogate.network.rate_laws import expression as expression_law
 from pychemsurrogate.network.rate_laws.arrhenius import REFERENCE_TEMPERATURE_K
 
 
@@ -77,6 +81,60 @@ _LAWS: dict[int, Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]] = {
 }
 
 
+def _exp(x: Tensor) -> Tensor:
+    inside = x.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp()
+    return torch.where(x > LARGEST_EXPONENT, torch.inf, torch.where(x < -LARGEST_EXPONENT, 0.0, inside))
+
+
+_OPERATIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+    {
+        "+": torch.add,
+        "-": torch.subtract,
+        "*": torch.multiply,
+        "/": torch.divide,
+        "exp": _exp,
+        "log": torch.log,
+        "sqrt": torch.sqrt,
+        "abs": torch.abs,
+        "min": lambda a, b: torch.where(a < b, a, b),
+        "max": lambda a, b: torch.where(a > b, a, b),
+        "<": lambda a, b: (a < b).to(a.dtype),
+        "<=": lambda a, b: (a <= b).to(a.dtype),
+        "==": lambda a, b: (a == b).to(a.dtype),
+        "select": lambda c, a, b: torch.where(c != 0.0, a, b),
+    }
+)
+
+
+class Formulas(nn.Module):
+    """The rate coefficients of a network that are formulas, in the reduced form: n_H is 1, conditions are over n_H."""
+
+    constants: Tensor
+    factors: Tensor
+
+    def __init__(self, tables: NetworkTables) -> None:
+        super().__init__()
+        rows = np.flatnonzero(tables.law == expression_law.NUMBER)
+        self.rows: list[int] = rows.tolist()
+        self.code = tables.expression_code
+        self.values: list[int] = tables.parameters[rows, 1].astype(int).tolist()
+        self.register_buffer("constants", torch.as_tensor(tables.expression_constants.copy()))
+        self.register_buffer("factors", torch.as_tensor(tables.parameters[rows, 0].copy()))
+
+    def forward(self, temperature: Tensor, conditions: Tensor) -> Tensor:
+        """k (B, formulas) from temperature (B) [K] and conditions (B, C), in the network's order."""
+        constants: Any = self.constants
+        values = evaluate(
+            self.code, constants, temperature, torch.ones_like(temperature), conditions.unbind(1), _OPERATIONS
+        )
+        return torch.stack([values[v].expand(temperature.shape) for v in self.values], dim=1) * self.factors
+
+    def absent(self, temperature: Tensor, conditions: Tensor) -> Tensor:
+        """Whether a formula is negative or not finite (B)."""
+        k = self(temperature, conditions)
+        return ~((k >= 0.0) & (k <= 1e300)).all(1)
+
+
 class Rates(nn.Module):
     """Rate coefficients, production and loss frequency for batches of cells, in double precision."""
 
@@ -89,7 +147,8 @@ class Rates(nn.Module):
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
         self.laws: list[tuple[int, list[int]]] = []  # number, columns of the conditions
-        for number in sorted({int(law) for law in tables.law}):
+        self.formulas = Formulas(tables) if tables.expression_code.size else None
+        for number in sorted({int(law) for law in tables.law} - {expression_law.NUMBER}):
             if number not in _LAWS:
                 raise ValueError(f"rate law {number} has no torch form; add it to surrogates/rates.py")
             rows = (tables.law == number).nonzero()[0]
@@ -98,7 +157,7 @@ class Rates(nn.Module):
             self.register_buffer(f"parameters_{number}", torch.as_tensor(tables.parameters[rows].copy()))
         reactions, species = len(tables.law), len(tables.species)
         # In x = n/n_H a reaction on grains has its first reactant alone for a factor.
-        on_grains = np.array([RATE_LAWS[law].per_hydrogen for law in tables.law], dtype=bool)
+        on_grains = np.isin(tables.law, [law.number for law in RATE_LAWS if law.per_hydrogen])
         factors = tables.reactants.copy()
         factors[on_grains, 1:] = -1
         # A missing reactant points to a column of ones behind the species.
@@ -141,6 +200,8 @@ class Rates(nn.Module):
             read = [conditions[:, column, None] for column in columns]
             value = _LAWS[number](getattr(self, f"parameters_{number}"), temperature[:, None], read)
             k[:, getattr(self, f"rows_{number}")] = value
+        if self.formulas is not None:
+            k[:, self.formulas.rows] = self.formulas(temperature, conditions)
         return k
 
     def production_loss(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

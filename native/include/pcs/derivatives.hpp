@@ -22,6 +22,7 @@ class Derivatives {
         const bool scaled = to.kind != Derivative::rate_coefficients;
         while (gather(queue)) {
             rate_coefficients(plan, input, count, w.k, w.rate, scaled);
+            if (plan.n_values > 0) refuse_formulas();
             if (to.kind == Derivative::rate_coefficients) {
                 for (int r = 0; r < plan.n_rates; ++r)
                     if (plan.reaction[r] >= 0) write(plan.reaction[r], 0, w.k[r]);
@@ -47,6 +48,13 @@ class Derivatives {
             input[count] = {count, cells.temperature_K[next * cells.temperature_stride], n_H[count], conditions};
         }
         return count > 0;
+    }
+
+    // As the integrator would: no coefficients where a formula is negative or not finite.
+    void refuse_formulas() {
+        const Int refused = without_rates(plan, w.rate + plan.n_rates);
+        for (int l = 0; l < count; ++l)
+            if (refused[l]) cells.status[cell[l]] = status_UNSUPPORTED;
     }
 
     // The fractions of a cell into its lane; returns n_H.

@@ -164,6 +164,8 @@ struct Kernels {
     void (*finish)(const PlanView&, const FinishArrays&, bool tables_only, void* workspace);
     // Rate coefficients, dn/dt or its Jacobian of the queue's cells, in a workspace of integrator_bytes.
     void (*derive)(const PlanView&, const CellArrays&, const CellQueue&, const DerivativeArrays&, void* workspace);
+    // Formulas alone: the waiting cells in which one is negative or not finite get status_UNSUPPORTED.
+    void (*refuse)(const PlanView&, const CellArrays&, const CellQueue&, void* workspace);
 };
 
 // What a shared object with the straight-line kernels of one network shows by its one symbol, pcs_network_kernels().

@@ -26,6 +26,7 @@ class Plan {
     void order_species(const NetworkTables& tables);
     void group_reactions(const NetworkTables& tables);
     void gather_shapes(const NetworkTables& tables);
+    void gather_program(const NetworkTables& tables);
     void gather_composition(const NetworkTables& tables);
     void gather_rhs(const NetworkTables& tables);
     void gather_jacobian();
@@ -38,6 +39,8 @@ class Plan {
     std::vector<std::int32_t> order_, position_;  // plan -> host, host -> plan
     std::vector<double> composition_, scale_weights_, parameters_, strength_;
     std::vector<std::int32_t> shape_;
+    std::vector<Instruction> program_;
+    std::vector<double> constants_;
     Rows held_, both_, counts_;
     std::vector<double> held_count_, both_count_, most_held_, count_;
     std::vector<std::int32_t> count_of_;

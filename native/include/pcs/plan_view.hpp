@@ -13,6 +13,7 @@ constexpr int max_reactants = 3;
 constexpr int max_conserved = 32;  // elements and charge
 constexpr int n_parameters = 7;    // of a rate law; the first is what the rate is proportional to
 constexpr int max_conditions = 2;  // that one law reads
+constexpr int max_network_conditions = 32;
 
 enum class Law : int32_t {
     arrhenius = 0,
@@ -23,8 +24,40 @@ enum class Law : int32_t {
     cosmic_ray_range = 5,
     photo = 6,
     grain = 7,
+    expression = 8,  // any formula: its second parameter is the number of a value of the program
 };
-constexpr int n_laws = 8;
+constexpr int n_laws = 9;
+
+// What computes a value of the program of formulas (pychemsurrogate/network/formula/program.py has the same list): a, b
+// and c are earlier values; `constant` and `condition` have an index in a. Truth is 1 or 0; select(a, b, c): b where a
+// is not 0, else c.
+enum class Operation : int32_t {
+    constant = 0,
+    temperature = 1,
+    density = 2,
+    condition = 3,
+    add = 4,
+    subtract = 5,
+    multiply = 6,
+    divide = 7,
+    exp = 8,
+    log = 9,
+    sqrt = 10,
+    abs = 11,
+    min = 12,
+    max = 13,
+    less = 14,
+    less_equal = 15,
+    equal = 16,
+    select = 17,
+};
+constexpr int8_t n_operands[] = {0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3};
+constexpr int n_operations = sizeof n_operands;
+
+struct Instruction {
+    Operation operation;
+    int32_t a, b, c;
+};
 
 // Reactions of one law and one number of reactants lie together: the plan's reactions [begin, end).
 // A rate is its coefficient times `bodies` reactants, and the coefficient holds n_H to the power `density_power`.
@@ -60,6 +93,11 @@ struct PlanView {
     const int32_t* shape;      // ... and of what it is a multiple
     const int32_t* reactants;  // (n_rates, 3)
     const int32_t* reaction;   // (n_rates): the host's reaction, -1: padding
+
+    // The formulas of the law `expression`, evaluated once a cell.
+    int32_t n_values;
+    const Instruction* program;  // (n_values)
+    const double* constants;
 
     // The composition without its zeros. Quantity by quantity: which species hold how much of it; pair by pair of
     // quantities, (1, 0), (2, 0), (2, 1), (3, 0) ...: which species hold both, and the product of the two counts.

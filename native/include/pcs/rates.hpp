@@ -1,6 +1,7 @@
 // Rate coefficients: one function a law (network/rate_laws/). SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/formula.hpp"
 #include "pcs/kernels.hpp"
 #include "pcs/simd.hpp"
 
@@ -66,6 +67,8 @@ inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const V
             return photo(p, condition[0], condition[1]);
         case Law::grain:
             return grain(p, t);
+        case Law::expression:
+            break;  // the program's
     }
     __builtin_unreachable();  // the tables were validated
 }
@@ -77,9 +80,25 @@ struct RateInput {
     const double* conditions;
 };
 
+// What formulas read of some cells, each in its lane; idle lanes repeat the first cell. `given`: scratch (conditions).
+inline FormulaInput input_of(const PlanView& plan, const RateInput* cells, int n_cells, Vec* given) {
+    FormulaInput input{broadcast(cells[0].temperature_K), broadcast(cells[0].n_H), given};
+    for (int i = 0; i < plan.n_conditions; ++i) given[i] = broadcast(cells[0].conditions[i]);
+    for (int c = 1; c < n_cells; ++c) {
+        const int lane = cells[c].lane;
+        input.temperature_K[lane] = cells[c].temperature_K;
+        input.n_H[lane] = cells[c].n_H;
+        for (int i = 0; i < plan.n_conditions; ++i) given[i][lane] = cells[c].conditions[i];
+    }
+    return input;
+}
+
+// Vectors that the functions below need beside the coefficients.
+inline size_t rate_scratch(const PlanView& plan) { return plan.n_rates + plan.n_values; }
+
 // The coefficients of some cells; `per_second`: for their fractions x = n / n_H, with the powers of n_H that make all
-// of them 1/s, else for densities n. Vectors run over shapes first, one cell at a time, then over cells. `shapes` is
-// scratch (n_shapes).
+// of them 1/s, else for densities n. Vectors run over shapes first, one cell at a time, then over cells; formulas over
+// cells alone. `shapes` is scratch (rate_scratch).
 inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes,
                               bool per_second = true) {
     Temperature t[W];
@@ -87,6 +106,11 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
     for (int c = 0; c < n_cells; ++c)
         t[c] = temperature_of(broadcast(cells[c].temperature_K)), fresh[cells[c].lane] = -1;
     for (int s = 0; s < plan.n_shapes; ++s) shapes[s] = Vec{};
+    Vec* const value = shapes + plan.n_rates;
+    if (plan.n_values > 0) {
+        Vec given[max_network_conditions];
+        evaluate(plan, input_of(plan, cells, n_cells, given), value);
+    }
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         double scale[W];
@@ -96,6 +120,14 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
             for (int power = 0; per_second && power < group.density_power; ++power) scale[c] *= cells[c].n_H;
             for (int i = 0; i < max_conditions; ++i)
                 if (group.conditions[i] >= 0) condition[c][i] = broadcast(cells[c].conditions[group.conditions[i]]);
+        }
+        if (group.law == Law::expression) {
+            for (int s = group.shape_begin; s < group.shape_end; ++s)
+                for (int c = 0; c < n_cells; ++c) {
+                    const int lane = cells[c].lane;
+                    shapes[s][lane] = value[value_of_shape(plan, s)][lane] * scale[c];
+                }
+            continue;
         }
         for (int s = group.shape_begin; s < group.shape_end; s += W) {
             Vec p[n_parameters];
@@ -113,12 +145,18 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
 // coefficients lose their n_H alike (the network has that symmetry, or it has no surrogate).
 inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k, Vec* shapes) {
     const Temperature t = temperature_of(temperature_K);
+    Vec* const value = shapes + plan.n_rates;
+    if (plan.n_values > 0) evaluate(plan, {temperature_K, broadcast(1.0), conditions}, value);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         Vec condition[max_conditions] = {};
         for (int c = 0; c < max_conditions; ++c)
             if (group.conditions[c] >= 0) condition[c] = conditions[group.conditions[c]];
         for (int s = group.shape_begin; s < group.shape_end; ++s) {
+            if (group.law == Law::expression) {
+                shapes[s] = value[value_of_shape(plan, s)];
+                continue;
+            }
             Vec p[n_parameters];
             for (int i = 0; i < n_parameters; ++i) p[i] = broadcast(plan.parameters[i * plan.n_shapes + s]);
             shapes[s] = rate_coefficient(group.law, p, t, condition);

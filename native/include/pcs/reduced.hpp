@@ -52,13 +52,13 @@ class ReducedStart {
           S(plan.n_species),
           C(plan.n_conditions),
           k(memory.vec(plan.n_partials)),
-          rate(memory.vec(plan.n_rates)),
+          rate(memory.vec(rate_scratch(plan))),
           x_column(memory.vec(S)) {}
 
     // P and L at the start; the rate coefficients stay with the tile if it keeps them.
     void rates(const Tile& t) {
         for (int v = 0; v < t.used; ++v) {
-            Vec conditions[max_conserved];
+            Vec conditions[max_network_conditions];
             for (int i = 0; i < S; ++i) x_column[i] = t.x[i * vectors + v];
             for (int c = 0; c < C; ++c) conditions[c] = t.conditions[c * vectors + v];
             rate_coefficients(plan, t.temperature[v], conditions, k, rate);

@@ -65,7 +65,7 @@ inline size_t layout(const PlanView& plan, char* base, IntegratorWorkspace* w) {
     space.x = vectors(S), space.x_new = vectors(S), space.f = vectors(S);
     space.factor = vectors(FactorScratch::length(plan));
     for (Vec*& stage : space.K) stage = vectors(S);
-    space.rate = vectors(plan.n_rates), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
+    space.rate = vectors(rate_scratch(plan)), space.k = vectors(plan.n_partials), space.M = vectors(plan.n_entries);
     space.done_x = vectors(S), space.done_x0 = vectors(S), space.factors = vectors(plan.n_counts);
     space.conditions = doubles(W * plan.n_conditions + 1);
     if (w) *w = space;

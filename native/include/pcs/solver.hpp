@@ -182,6 +182,7 @@ class Solver {
     // The status of every cell; returns the good ones, in scratch of the calling thread.
     std::span<const std::int64_t> inspect_derivatives(const CellArrays& cells) const;
     void inspect(const StepRequest& request, Report& report) const;
+    void refuse_formulas(const CellArrays& cells) const;
     // The learned paths that a mode asks, cheapest first.
     std::span<const Path* const> asked(Mode mode) const;
     const Path& path(int index) const;

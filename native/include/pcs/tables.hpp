@@ -23,11 +23,15 @@ struct NetworkTables {
     std::vector<double> parameters;            // (R, 7)
     std::vector<double> mass_g;                // (S); NaN: not known
     int n_products = 0;
+    std::vector<std::int32_t> expression_code;  // (I, 4): operation, a, b, c; empty without the law `expression`
+    std::vector<double> expression_constants;
 
     int n_species() const { return static_cast<int>(species.size()); }
     int n_conserved() const { return static_cast<int>(conserved.size()); }
     int n_conditions() const { return static_cast<int>(conditions.size()); }
     int n_reactions() const { return static_cast<int>(law.size()); }
+    // Whether a formula reads n_H.
+    bool reads_density() const;
 
     // The masses of species of known elements, electrons counted; NaN where an element's weight is not tabulated.
     std::vector<double> masses_from_elements() const;

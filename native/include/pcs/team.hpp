@@ -35,7 +35,7 @@ class Buffer {
     std::size_t size_ = 0;
 };
 
-// A team of threads for `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
+// Threads that work on `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
 inline int team_size(int wish, std::int64_t cells) {
 #ifdef _OPENMP
     if (omp_in_parallel()) return 1;
@@ -47,15 +47,21 @@ inline int team_size(int wish, std::int64_t cells) {
 #endif
 }
 
+// work(0) .. work(threads - 1), each once, in a team of the host's own size however few of it work: from a smaller one
+// OpenMP would let the rest of the host's threads end, with their threadprivate data, and start new ones for the next
+// region.
 template <class Work>
-void run_team(int threads, const Work& work) {
+void run_team(int wish, int threads, const Work& work) {
     if (threads == 1) return work(0);
 #ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(wish > 0 ? wish : omp_get_max_threads())
     {
         const QuietFloatingPoint quiet;  // each thread has traps of its own
-        work(omp_get_thread_num());
+        // OpenMP may give fewer threads than were asked for.
+        for (int t = omp_get_thread_num(); t < threads; t += omp_get_num_threads()) work(t);
     }
+#else
+    (void)wish;
 #endif
 }
 

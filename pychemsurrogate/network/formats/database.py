@@ -130,9 +130,13 @@ def arrhenius_rates(pieces: Sequence[Piece], outside: Outside) -> list[tuple[Rat
     return rates
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines of a text file, gzip-compressed if its name ends with .gz; empty lines are left out."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+def numbered_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+    """Line numbers and lines of a text file, gzip-compressed if its name ends with .gz; empty lines are left out.
+
+    errors: what becomes of bytes that are not UTF-8, as in open().
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8", errors=errors) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield number, line.rstrip("\r\n")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pychemsurrogate.network.formula.parse import parse as parse_formula
+from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE
+from pychemsurrogate.network.formula.tree import name as formula_name
 from pychemsurrogate.network.network import FORMAT_LINE, Network
-from pychemsurrogate.network.rate_laws import LAWS_BY_NAME
+from pychemsurrogate.network.rate_laws import LAWS_BY_NAME, expression
 from pychemsurrogate.network.reaction import Reaction
 from pychemsurrogate.network.species import NetworkError, Species, declared_species, species_from_formula
 
@@ -35,13 +38,14 @@ def parse(text: str, name: str = "network text") -> Network:
     header = _read_header(lines, name)
     try:
         species = _read_species(header)
+        conditions = tuple(" ".join(header["conditions"]).split())
         by_name = {s.name: s for s in species}
     except NetworkError as error:
         raise NetworkError(f"{name}: {error}") from None
     reactions = []
     for number, line in lines:
         try:
-            reactions.append(_read_reaction(line, by_name))
+            reactions.append(_read_reaction(line, by_name, conditions))
         except NetworkError as error:
             raise NetworkError(f"{name}:{number}: {error}") from None
     try:
@@ -49,7 +53,7 @@ def parse(text: str, name: str = "network text") -> Network:
             name=" ".join(header["name"]),
             species=species,
             reactions=reactions,
-            conditions=" ".join(header["conditions"]).split(),
+            conditions=conditions,
             source=header["source"],
         )
     except NetworkError as error:
@@ -115,7 +119,7 @@ def _read_definition(value: str) -> tuple[str, Species]:
     return species, declared_species(species, elements, charge, mass_g)
 
 
-def _read_reaction(line: str, species: Mapping[str, Species]) -> Reaction:
+def _read_reaction(line: str, species: Mapping[str, Species], conditions: tuple[str, ...]) -> Reaction:
     columns = [column.strip() for column in line.split("|")]
     if len(columns) != 3:
         raise NetworkError(f'expected "reactants -> products | law | parameters", not "{line}"')
@@ -123,9 +127,13 @@ def _read_reaction(line: str, species: Mapping[str, Species]) -> Reaction:
     left, arrow, right = equation.partition("->")
     if not arrow:
         raise NetworkError(f'expected "reactants -> products", not "{equation}"')
+    if law_name == expression.NAME:
+        known = {TEMPERATURE, DENSITY, *conditions}
+        formula = parse_formula(numbers, lambda word: formula_name(word) if word in known else None)
+        return Reaction(_read_side(left, species), _read_side(right, species), expression.expression_law(formula), ())
     law = LAWS_BY_NAME.get(law_name)
     if law is None:
-        raise NetworkError(f'unknown rate law "{law_name}"; the laws are {", ".join(LAWS_BY_NAME)}')
+        raise NetworkError(f'unknown rate law "{law_name}"; the laws are {", ".join((*LAWS_BY_NAME, expression.NAME))}')
     try:
         parameters = tuple(float(number) for number in numbers.split())
     except ValueError:

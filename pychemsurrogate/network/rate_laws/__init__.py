@@ -10,6 +10,7 @@ from pychemsurrogate.network.rate_laws.arrhenius import ARRHENIUS
 from pychemsurrogate.network.rate_laws.arrhenius_range import ARRHENIUS_RANGE
 from pychemsurrogate.network.rate_laws.cosmic_ray import COSMIC_RAY
 from pychemsurrogate.network.rate_laws.cosmic_ray_range import COSMIC_RAY_RANGE
+from pychemsurrogate.network.rate_laws.expression import expression_law
 from pychemsurrogate.network.rate_laws.grain import GRAIN
 from pychemsurrogate.network.rate_laws.ionpol1 import IONPOL1
 from pychemsurrogate.network.rate_laws.ionpol2 import IONPOL2
@@ -41,4 +42,5 @@ __all__ = [
     "PHOTO",
     "RATE_LAWS",
     "RateLaw",
+    "expression_law",
 ]

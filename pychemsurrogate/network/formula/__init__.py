@@ -1,0 +1,1 @@
+"""Rate coefficients as formulas: read from Fortran's spelling, simplified, recognised, compiled to a small program."""
