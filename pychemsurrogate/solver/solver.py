@@ -16,6 +16,7 @@ from pychemsurrogate.gate import Gate
 from pychemsurrogate.integrators import choose_kernels
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
+from pychemsurrogate.options import OPTIONS
 from pychemsurrogate.solver.arrays import (
     FloatArray,
     cell_values,
@@ -55,9 +56,9 @@ class AuditedBin:
     path: str = ""
 
 
-MODES: Final = ("auto", "surrogate", "exact")
+MODES: Final = OPTIONS["mode"].choices
 INTEGRATORS: Final = ("native", "scipy")
-ENGINES: Final = ("native", "torch")
+ENGINES: Final = OPTIONS["engine"].choices
 
 
 def _check_choices(mode: str, integrator: str, engine: str, device: str) -> None:
