@@ -66,4 +66,4 @@ class CallError(IntEnum):
     MEMORY = -105  # out of memory, or a batch that no memory holds
     INTERNAL = -106  # a defect of the library, or one of another ABI version
     BUSY = -107  # another thread is in a call on this handle, or setting an option of it
-    PYTHON = -108  # libpcs_embed alone: no Python that serves, or an exception in it (with its traceback)
+    PYTHON = -108  # libpcs_embed: no Python that serves, or an exception in it, with its traceback

@@ -1,4 +1,4 @@
-"""The numbers of libpcs's rates, derivatives and units against the Python network, through ctypes."""
+"""The numbers of both libraries' rates, derivatives and units against the Python network, through ctypes."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ class Handle:
 
 
 @pytest.fixture(scope="module")
-def library(libpcs: NativeBuild) -> Library:
-    return Library(libpcs.library)
+def library(host_library: NativeBuild) -> Library:
+    return Library(host_library.library)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ module pychemsurrogate
   integer, parameter, public :: PCS_E_INTERNAL = -106
   ! Another thread is in a call on this handle, or setting an option of it.
   integer, parameter, public :: PCS_E_BUSY = -107
-  ! Libpcs_embed alone: no Python that serves, or an exception in it (with its traceback).
+  ! Libpcs_embed: no Python that serves, or an exception in it, with its traceback.
   integer, parameter, public :: PCS_E_PYTHON = -108
   ! [end of generated]
 

@@ -127,8 +127,7 @@ class Solver:
                 core.set_option(key, str(value))
         choose_kernels(core, kernels)
         self._assemble(core, model, mode, integrator, path, device, engine, repair)
-        if log is not None:
-            self._log = StateLog(Path(log), self.network)
+        self._log = None if log is None else StateLog(Path(log), self.network)
 
     @classmethod
     def around(
@@ -149,6 +148,7 @@ class Solver:
         """
         _check_choices(mode, integrator, engine, device)
         solver = cls.__new__(cls)
+        solver._log = None
         solver._assemble(core, model, mode, integrator, path, device, engine, repair)
         return solver
 
@@ -181,7 +181,6 @@ class Solver:
             exact_only=engine == "torch",
             repair=repair,
         )
-        self._log: StateLog | None = None
         self._paths = [path] if path else model.paths
         self._learned: list[Learned] = []
         if engine == "torch" and mode != "exact" and self._paths:
