@@ -102,7 +102,7 @@ def build(*targets: str) -> NativeBuild:
 
 def install() -> Path:
     """The prefix of an installation of the build, made anew."""
-    build("pcs", "pcs_fortran")
+    build()
     run(["cmake", "--install", BUILD, "--prefix", BUILD / "prefix"])
     return BUILD / "prefix"
 

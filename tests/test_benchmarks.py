@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cvode
 import exact_integrator
+import expression_rates
 import krome_calls
 import krome_setting
 import large_cvode
@@ -15,7 +16,7 @@ import large_networks
 import numpy as np
 import pytest
 import scaling
-from native_build import ROOT, has_fortran, run
+from native_build import BUILD, ROOT, build, has_fortran, run
 from workload import workload
 
 from pychemsurrogate.network import Network, parse_network
@@ -222,6 +223,46 @@ def test_a_short_run_of_the_flow_map_benchmarks(
     run([*command, "--output", tmp_path / "table.txt", *options])
     table = (tmp_path / "table.txt").read_text(encoding="utf-8")
     assert all(row in table for row in rows)
+
+
+def check_call_overhead(text: str) -> None:
+    """The first verdict follows from its rows."""
+    verdicts = [line for line in text.splitlines() if line.startswith("target:")]
+    assert len(verdicts) == 5
+    one = [line.split() for line in text.splitlines() if line.startswith(("the integrator's kernel", "pcs_step  "))]
+    beyond = float(one[1][1]) - float(one[0][4])
+    assert float(verdicts[0].split()[-3]) == pytest.approx(beyond, abs=0.002)
+    assert "mode exact" in text
+    assert "mode surrogate" in text
+
+
+def test_call_overhead_table() -> None:
+    text = (RESULTS / "call_overhead.txt").read_text()
+    check_call_overhead(text)
+    assert "MISSED" not in text
+
+
+@pytest.mark.long
+def test_a_short_run_of_the_call_benchmark(tmp_path: Path) -> None:
+    build("pcs", "pcs_fortran")
+    table = tmp_path / "table.txt"
+    script = ROOT / "benchmarks" / "call_overhead.py"
+    run([sys.executable, script, "--cells", "256", "--repeats", "1", "--build", BUILD, "--output", table])
+    check_call_overhead(table.read_text())
+
+
+def test_expression_rates(osu: Network) -> None:
+    networks = {
+        "closed": osu,
+        "formulas": expression_rates.as_formulas(osu),
+        "fits": expression_rates.as_formulas(osu, 8),
+    }
+    k = {label: net.rate_coefficients(30.0, {"zeta": 1e-16}) for label, net in networks.items()}
+    np.testing.assert_allclose(k["formulas"], k["closed"], rtol=1e-14)
+    np.testing.assert_allclose(k["fits"], k["closed"], rtol=1e-2)
+    rows = expression_rates.compare(networks, workload(osu, 16, seed=1), "tables", repeats=1)
+    assert rows.keys() == networks.keys()
+    assert all(speed > 0 for speed, _ in rows.values())
 
 
 @pytest.mark.long

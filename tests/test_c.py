@@ -99,6 +99,11 @@ def test_threads(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> 
     assert run([program, MODEL, cell_file]) == "ok\n"
 
 
+def test_handles_that_are_misused(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
+    program = host_library.compile_c([SOURCES / "misuse.c"], tmp_path / "misuse", ("-std=c11", "-pthread"))
+    assert run([program, MODEL, cell_file]) == "ok\n"
+
+
 def test_no_allocation_after_the_first_call(libpcs: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
     program = libpcs.compile_c([SOURCES / "allocations.c"], tmp_path / "allocations")
     assert run([program, MODEL, cell_file]) == "ok\n"

@@ -5,6 +5,7 @@ The suites of test_c.py and test_fortran.py run on it as well.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_build import MODEL, ROOT, NativeBuild
-from test_c import SOURCES, read_result, write_cells
+from native_build import MODEL, ROOT, NativeBuild, build
+from numpy.typing import NDArray
+from test_c import SOURCES, broken_models, read_result, write_cells
 from workload import Workload, workload
 
 from pychemsurrogate import Solver
@@ -22,6 +24,13 @@ from pychemsurrogate.network import Network
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
+FloatArray = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def libpcs_with_embed(libpcs_embed: NativeBuild) -> NativeBuild:
+    """libpcs, with libpcs_embed beside it."""
+    return build("pcs", "pcs_embed")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +68,44 @@ def failure(command: list[object], **environment: str | None) -> tuple[int, str]
     """Code and message of the call that fails."""
     exit_code, text = execute(command, **environment)
     assert exit_code == 3, text
-    code, _, message = text.rpartition("0x")[2].partition("\n")[2].partition("\n") if "0x" in text else text.partition("\n")
+    code, _, message = text.partition("\n")
     return int(code), message
+
+
+class Library:
+    """libpcs_embed in this very process, whose Python runs already. kind: ctypes.CDLL calls without the GIL."""
+
+    def __init__(self, build: NativeBuild, kind: type[ctypes.CDLL] = ctypes.CDLL) -> None:
+        self.pcs = kind(str(build.library))
+        self.pcs.pcs_last_error.restype = ctypes.c_char_p
+
+    def error(self, handle: ctypes.c_void_p | None = None) -> str:
+        return str(self.pcs.pcs_last_error(handle).decode())
+
+    def open(self, model: object) -> ctypes.c_void_p:
+        handle = ctypes.c_void_p()
+        code = self.pcs.pcs_open(str(model).encode(), ctypes.byref(handle))
+        assert code == 0, (code, self.error())
+        return handle
+
+    def option(self, handle: ctypes.c_void_p, key: str, value: str) -> int:
+        return int(self.pcs.pcs_set_option(handle, key.encode(), value.encode()))
+
+    def step(self, handle: ctypes.c_void_p, cells: Workload, n: FloatArray, status: NDArray[np.int8]) -> int:
+        """One step of n, of any strides, in place."""
+        strides = [ctypes.c_int64(stride // 8) for stride in n.strides]
+        at = [ctypes.c_void_p(a.ctypes.data) for a in (cells.dt, n, cells.temperature, cells.zeta, status)]
+        one, two = ctypes.c_int64(1), ctypes.c_int64(len(n))
+        arguments = (two, at[0], one, at[1], *strides, at[2], one, at[3], one, one, None, at[4])
+        return int(self.pcs.pcs_step(handle, *arguments))
+
+    def close(self, handle: ctypes.c_void_p) -> int:
+        return int(self.pcs.pcs_close(ctypes.byref(handle)))
+
+
+@pytest.fixture(scope="module")
+def library(libpcs_embed: NativeBuild) -> Library:
+    return Library(libpcs_embed)
 
 
 # --- which Python -----------------------------------------------------------------------------------------------
@@ -126,9 +171,7 @@ def test_an_environment_without_the_package(program: Path, tmp_path: Path) -> No
     assert "ModuleNotFoundError: No module named" in message
 
 
-def test_the_order_of_the_search(
-    libpcs_embed: NativeBuild, program: Path, tmp_path: Path, cell_file: Path
-) -> None:
+def test_the_order_of_the_search(libpcs_embed: NativeBuild, program: Path, tmp_path: Path, cell_file: Path) -> None:
     """The environment that the library lies in, the active one, the one of the build."""
     nobody = os.fsencode(sys.executable)
     content = libpcs_embed.library.read_bytes()
@@ -198,11 +241,16 @@ def test_scipy(program: Path, osu: Network, tmp_path: Path) -> None:
         (("engine", "native", "device", "cuda"), "engine native serves the cpu alone"),
     ],
 )
-def test_options_of_its_own(program: Path, cell_file: Path, options: tuple[str, ...], text: str) -> None:
-    code, message = failure([program, MODEL, cell_file, "-", *options])
-    assert code == E_OPTION
-    assert text in message
-    assert "Traceback" not in message
+def test_options_of_its_own(
+    library: Library, capfd: pytest.CaptureFixture[str], options: tuple[str, ...], text: str
+) -> None:
+    handle = library.open(MODEL)
+    codes = [library.option(handle, *pair) for pair in zip(options[::2], options[1::2], strict=True)]
+    assert codes == [0] * (len(codes) - 1) + [E_OPTION]
+    assert text in library.error(handle)
+    assert "Traceback" not in library.error(handle)
+    assert library.close(handle) == 0
+    assert capfd.readouterr() == ("", "")
 
 
 MODELS = '''
@@ -264,34 +312,79 @@ def test_a_model_of_python_alone_works_on_the_hosts_memory(
 
 
 def test_a_solver_that_python_made(
-    program: Path, cells: Workload, cell_file: Path, models: Path, tmp_path: Path
+    library: Library, cells: Workload, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    n, status = served(
-        program, cells, cell_file, tmp_path / "out", "python:my_models:exact", PYTHONPATH=str(models)
-    )
+    monkeypatch.syspath_prepend(models)
+    handle, n, status = library.open("python:my_models:exact"), cells.n.copy(), np.zeros(len(cells), np.int8)
+    assert library.step(handle, cells, n, status) == 0
     expected, report = Solver.load(MODEL, mode="exact").step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
     np.testing.assert_array_equal(n, expected)
-    assert status == report.status.tolist()
+    np.testing.assert_array_equal(status, report.status)
+    assert library.option(handle, "mode", "auto") == E_OPTION
+    assert library.close(handle) == 0
 
 
 @pytest.mark.parametrize(
     ("model", "code", "texts"),
     [
-        ("python:my_models:Broken", E_PYTHON, ("Traceback", "in step", "RuntimeError: the flux capacitor is empty")),
-        ("python:my_models:Leaving", E_PYTHON, ("SystemExit: 4",)),
-        ("python:my_models:Half", E_PYTHON, ("returned Half, which has no conditions, step",)),
-        ("python:my_models:absent", E_PYTHON, ("AttributeError", "'absent'")),
-        ("python:no_such_module:f", E_PYTHON, ("ModuleNotFoundError: No module named 'no_such_module'",)),
-        ("python:my_models", E_FILE, ("write python:package.module:name",)),
+        ("my_models:Broken", E_PYTHON, ("Traceback", "in step", "RuntimeError: the flux capacitor is empty")),
+        ("my_models:Leaving", E_PYTHON, ("SystemExit: 4",)),
+        ("my_models:Half", E_PYTHON, ("returned Half, which has no conditions, step",)),
+        ("my_models:absent", E_PYTHON, ("AttributeError", "'absent'")),
+        ("no_such_module:f", E_PYTHON, ("ModuleNotFoundError: No module named 'no_such_module'",)),
+        ("my_models", E_FILE, ("write python:package.module:name",)),
     ],
 )
 def test_what_python_raises(
-    program: Path, cell_file: Path, models: Path, model: str, code: int, texts: tuple[str, ...]
+    library: Library,
+    cells: Workload,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    model: str,
+    code: int,
+    texts: tuple[str, ...],
 ) -> None:
-    told, message = failure([program, model, cell_file, "-"], PYTHONPATH=str(models))
+    monkeypatch.syspath_prepend(models)
+    handle, n = ctypes.c_void_p(), cells.n.copy()
+    told = library.pcs.pcs_open(f"python:{model}".encode(), ctypes.byref(handle))
+    if told == 0:
+        told = library.step(handle, cells, n, np.zeros(len(cells), np.int8))
+        np.testing.assert_array_equal(n, cells.n)
     assert told == code
     for text in texts:
-        assert text in message
+        assert text in library.error(handle)
+    assert capfd.readouterr() == ("", "")
+
+
+# --- by an environment variable ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suite", ["interface", "steps", "threads", "misuse"])
+def test_libpcs_passes_handles_on(libpcs_with_embed: NativeBuild, cell_file: Path, tmp_path: Path, suite: str) -> None:
+    """The suites of libpcs, linked to libpcs, served by Python: nothing but the environment tells."""
+    flags = ("-std=c11", "-pthread") if suite == "misuse" else ("-pthread",)
+    program = libpcs_with_embed.compile_c([SOURCES / f"{suite}.c"], tmp_path / suite, flags)
+    if suite == "interface":
+        broken_models(tmp_path)
+    arguments = {"interface": [tmp_path], "steps": [cell_file, tmp_path / "out"]}.get(suite, [cell_file])
+    assert execute([program, MODEL, *arguments], PCS_BACKEND="embed") == (0, "ok\n")
+
+
+def test_a_backend_that_is_none(libpcs_with_embed: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
+    program = libpcs_with_embed.compile_c([SOURCES / "embed.c"], tmp_path / "embed")
+    command = [program, MODEL, cell_file, tmp_path / "out"]
+    code, message = failure(command, PCS_BACKEND="embed", PCS_PYTHON="/no/such/python")
+    assert (code, "PCS_PYTHON is '/no/such/python'" in message) == (E_PYTHON, True)
+    code, message = failure(command, PCS_BACKEND="fortran")
+    assert (code, "must be one of native, embed" in message) == (E_OPTION, True)
+    code, message = failure(command, PCS_BACKEND="embed", PCS_EMBED_LIBRARY="/no/such.so")
+    assert (code, "set PCS_EMBED_LIBRARY" in message) == (E_FILE, True)
+    code, message = failure(command, PCS_BACKEND="embed", PCS_EMBED_LIBRARY="libm.so.6")
+    assert (code, "libm.so.6 has no function pcs_abi_version" in message) == (E_FILE, True)
+    code, message = failure([*command, "engine", "torch"], PCS_BACKEND="native")
+    assert (code, "PCS_BACKEND=embed" in message) == (E_OPTION, True)
+    assert execute(command, PCS_BACKEND="native", PCS_PYTHON="/not/asked")[0] == 0
 
 
 # --- hosts ------------------------------------------------------------------------------------------------------
@@ -302,36 +395,22 @@ def test_a_process_that_forks(libpcs_embed: NativeBuild, tmp_path: Path) -> None
     assert execute([program, MODEL]) == (0, "ok\n")
 
 
-PYTHON_HOST = """
-import ctypes, sys
-import numpy as np
-from pychemsurrogate import Solver
-kind, library, model = sys.argv[1:]
-pcs = getattr(ctypes, kind)(library)  # CDLL calls without the GIL, PyDLL with it
-handle = ctypes.c_void_p()
-assert pcs.pcs_open(model.encode(), ctypes.byref(handle)) == 0
-assert pcs.pcs_set_option(handle, b"mode", b"exact") == 0
-solver = Solver.load(model, mode="exact")
-n = np.full((3, 29), 1e-6)
-n[:, solver.index("H2")] = 1e4
-expected, _ = solver.step(n, 1e9, 30.0, zeta=1e-16)
-one, i64 = (lambda x: ctypes.byref(ctypes.c_double(x))), ctypes.c_int64
-p = n.ctypes.data_as(ctypes.c_void_p)
-assert pcs.pcs_step(handle, i64(3), one(1e9), i64(0), p, i64(29), i64(1), one(30.0), i64(0), one(1e-16), i64(0), i64(1),
-                    None, None) == 0
-assert (n == expected).all()
-assert pcs.pcs_set_option(handle, b"colour", b"blue") == -103
-pcs.pcs_last_error.restype = ctypes.c_char_p
-assert b"unknown option 'colour'" in pcs.pcs_last_error(handle)
-pcs.pcs_close(ctypes.byref(handle))
-print("ok")
-"""
-
-
-@pytest.mark.parametrize("kind", ["CDLL", "PyDLL"])
-def test_a_python_that_runs_already(libpcs_embed: NativeBuild, kind: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", PYTHON_HOST, kind, libpcs_embed.library, MODEL]
-    assert execute(command, PCS_PYTHON="/not/asked") == (0, "ok\n")
+@pytest.mark.parametrize("kind", [ctypes.CDLL, ctypes.PyDLL])
+def test_a_python_that_runs_already(libpcs_embed: NativeBuild, cells: Workload, kind: type[ctypes.CDLL]) -> None:
+    """With and without the GIL; strides of every kind."""
+    library = Library(libpcs_embed, kind)
+    handle = library.open(MODEL)
+    assert library.option(handle, "mode", "exact") == 0
+    expected, report = Solver.load(MODEL, mode="exact").step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
+    wide = np.zeros((2 * len(cells), 40))
+    for n in (cells.n.copy(), np.asfortranarray(cells.n), cells.n[:, ::-1].copy()[:, ::-1], wide[::2, 3:32]):
+        n[...] = cells.n
+        status = np.zeros(len(cells), np.int8)
+        assert library.step(handle, cells, n, status) == 0
+        np.testing.assert_array_equal(n, expected)
+        np.testing.assert_array_equal(status, report.status)
+    assert wide[1::2].any() == wide[:, 32:].any() == wide[:, :3].any() == False  # noqa: E712
+    assert library.close(handle) == 0
 
 
 def test_a_host_with_a_python_of_its_own(libpcs_embed: NativeBuild, tmp_path: Path) -> None:

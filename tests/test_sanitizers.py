@@ -1,11 +1,12 @@
-"""libpcs and its C clients under the address, undefined-behaviour and thread sanitizers (long)."""
+"""libpcs and its clients in C, C++ and Fortran under the address, undefined-behaviour and thread sanitizers (long)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from native_build import MODEL, ROOT, STRICT, run
+from native_build import MODEL, ROOT, STRICT, has_fortran, run
 from test_c import broken_models, write_cells
 from workload import workload
 
@@ -13,34 +14,62 @@ from pychemsurrogate.network import Network
 
 pytestmark = pytest.mark.long
 
-# OpenMP is off: libgomp's barriers look like races to the thread sanitizer.
-KINDS = {"address,undefined": ["interface", "steps", "threads"], "thread": ["threads"]}
+ADDRESS, THREAD = "address,undefined", "thread"
+TESTS, BINDINGS = ROOT / "tests", ROOT / "bindings"
+C_CLIENTS = [(ADDRESS, name) for name in ("interface", "steps", "threads", "openmp", "misuse")]
+C_CLIENTS += [(THREAD, name) for name in ("threads", "misuse")]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_clients_run_clean(kind: str, osu: Network, tmp_path: Path) -> None:
-    flags = [f"-fsanitize={kind}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+def flags(kind: str) -> list[str]:
+    return [f"-fsanitize={kind}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+
+
+def link(kind: str) -> list[str]:
+    """libpcs under a sanitizer, built."""
+    openmp = "OFF" if kind == THREAD else "ON"  # libgomp's barriers look like races to the thread sanitizer
     build = ROOT / "build" / f"sanitize-{kind.partition(',')[0]}"
     options = [
-        f"-DCMAKE_CXX_FLAGS={' '.join(flags)}",
-        "-DPCS_OPENMP=OFF",
+        f"-DCMAKE_CXX_FLAGS={' '.join(flags(kind))}",
+        f"-DPCS_OPENMP={openmp}",
+        "-DPCS_EMBED=OFF",
         "-DCMAKE_INSTALL_LIBDIR=lib",
         "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
     ]
     run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", *options])
     run(["cmake", "--build", build, "--target", "pcs"])
+    return [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
 
+
+@pytest.mark.parametrize(("kind", "name"), C_CLIENTS)
+def test_clients_in_c(kind: str, name: str, osu: Network, tmp_path: Path) -> None:
     broken_models(tmp_path)
     write_cells(tmp_path / "cells.bin", workload(osu, 60, seed=8))
-    arguments = {
-        "interface": [MODEL, tmp_path],
-        "steps": [MODEL, tmp_path / "cells.bin", tmp_path / "out"],
-        "threads": [MODEL, tmp_path / "cells.bin"],
-    }
-    for name in KINDS[kind]:
-        program = tmp_path / name
-        include = [f"-I{ROOT / 'bindings' / 'c'}", f"-I{ROOT / 'tests' / 'c'}"]
-        link = [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
-        source = ROOT / "tests" / "c" / f"{name}.c"
-        run(["gcc", "-std=c99", *STRICT, *flags, *include, source, "-o", program, *link])
-        assert run([program, *arguments[name]]) == "ok\n"
+    arguments = {"interface": [tmp_path], "steps": [tmp_path / "cells.bin", tmp_path / "out"]}
+    program = tmp_path / name
+    include = [f"-I{BINDINGS / 'c'}", f"-I{TESTS / 'c'}"]
+    source = TESTS / "c" / f"{name}.c"
+    openmp = ["-fopenmp"] if name == "openmp" else []
+    run(["gcc", "-std=c11", *STRICT, *flags(kind), *openmp, *include, source, "-o", program, *link(kind)])
+    assert run([program, MODEL, *arguments.get(name, [tmp_path / "cells.bin"])]) == "ok\n"
+
+
+def test_client_in_cpp(tmp_path: Path) -> None:
+    program = tmp_path / "host"
+    include = [f"-I{BINDINGS / 'c'}", f"-I{BINDINGS / 'cpp'}"]
+    source = TESTS / "cpp" / "host.cpp"
+    run(["g++", "-std=c++17", *STRICT, *flags(ADDRESS), *include, source, "-o", program, *link(ADDRESS)])
+    assert run([program, MODEL]) == "ok\n"
+
+
+@pytest.mark.skipif(not has_fortran(), reason="no gfortran")
+def test_client_in_fortran(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.pcs"
+    content = np.fromfile(MODEL, np.uint8)
+    content[len(content) // 2] ^= 0xFF
+    content.tofile(damaged)
+    sources = [BINDINGS / "fortran" / "pychemsurrogate.f90", TESTS / "fortran" / "expect.f90"]
+    program = tmp_path / "interface_test"
+    sanitize = [*flags(ADDRESS), "-fcheck=all", "-ffpe-trap=invalid,zero,overflow"]
+    compile_them = ["gfortran", "-std=f2008", "-O1", *sanitize, f"-I{BINDINGS / 'fortran'}", f"-J{tmp_path}"]
+    run([*compile_them, *sources, TESTS / "fortran" / "interface_test.f90", "-o", program, *link(ADDRESS)])
+    assert run([program, MODEL, damaged]).endswith("all checks passed\n")

@@ -9,6 +9,10 @@
 
 namespace pcs {
 
+// In the upper 16 bits of a ticket, which are 0 in an address: of libpcs and of libpcs_embed, which a process may hold
+// at once.
+constexpr std::uint64_t native_tag = 0x5043, embed_tag = 0x5045;
+
 // A ticket is a tag, which no address of a process has, the generation of a slot, and the slot's number. A slot's word
 // is its generation and how many calls are on it; taking and leaving are one atomic operation each. A ticket of an
 // earlier generation (closed since) does not match, so nothing is freed while it is used and nothing freed is read.
@@ -74,11 +78,10 @@ class Handles {
 
   private:
     static_assert(sizeof(void*) == 8, "tickets need pointers of 64 bits");
-    // In the upper 16 bits, which are 0 in an address; the two libraries' differ, since both may be in a process.
 #ifdef PCS_EMBED
-    static constexpr std::uint64_t tag = 0x5045;
+    static constexpr std::uint64_t tag = embed_tag;
 #else
-    static constexpr std::uint64_t tag = 0x5043;
+    static constexpr std::uint64_t tag = native_tag;
 #endif
     static constexpr std::uint32_t slots = 1 << 16;
     static constexpr std::uint64_t all_calls = std::uint64_t{1} << 31;  // held by a call that needs the handle alone

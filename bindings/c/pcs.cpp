@@ -10,6 +10,11 @@
 #include <new>
 #include <unordered_map>
 
+#ifndef PCS_EMBED
+#include "backend.hpp"
+#else
+#define PCS_PASS_ON(name, handle, ...)
+#endif
 #include "handles.hpp"
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
@@ -237,6 +242,12 @@ int pcs_open(const char* model, pcs_solver** out) {
     if (!out) return fail(nullptr, PCS_E_ARGUMENT, "pcs_open: the pointer to the handle is null");
     *out = nullptr;
     return guarded(nullptr, [&] {
+#ifndef PCS_EMBED
+        if (const pcs::Backend* other = pcs::chosen_backend()) {
+            const int code = other->open(model, out);
+            return code == 0 ? 0 : fail(nullptr, code, other->last_error(nullptr));
+        }
+#endif
         void* const ticket = table.handles.open(open_solver(model ? model : ""));
         if (!ticket) return fail(nullptr, PCS_E_MEMORY, "65536 handles are open: close some of them");
         *out = static_cast<pcs_solver*>(ticket);
@@ -246,6 +257,7 @@ int pcs_open(const char* model, pcs_solver** out) {
 
 int pcs_close(pcs_solver** solver) {
     if (!solver || !*solver) return 0;
+    PCS_PASS_ON(close, *solver, solver);
     if (const auto refusal = table.handles.close(*solver); refusal != Handles::Refusal::none)
         return refuse(*solver, refusal);
     return guarded(nullptr, [&] {
@@ -256,6 +268,7 @@ int pcs_close(pcs_solver** solver) {
 }
 
 int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
+    PCS_PASS_ON(set_option, solver, solver, key, value);
     return with_solver(
         solver,
         [&](Solver& open) {
@@ -267,16 +280,20 @@ int pcs_set_option(pcs_solver* solver, const char* key, const char* value) {
 }
 
 int pcs_n_species(const pcs_solver* solver) {
+    PCS_PASS_ON(n_species, solver, solver);
     return with_solver(solver, [](const Solver& open) { return open.network().n_species(); });
 }
 int pcs_species_index(const pcs_solver* solver, const char* name) {
+    PCS_PASS_ON(species_index, solver, solver, name);
     return with_solver(solver,
                        [&](const Solver& open) { return find(solver, open.network().species, name, "species"); });
 }
 const char* pcs_species_name(const pcs_solver* solver, int species) {
+    PCS_PASS_ON(species_name, solver, solver, species);
     return text_of(solver, [&](const Solver& open) { return name_at(open.network().species, species); });
 }
 int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
+    PCS_PASS_ON(species_mass_g, solver, solver, species, mass_g);
     return with_solver(solver, [&](const Solver& open) {
         if (!mass_g) return fail(solver, PCS_E_ARGUMENT, "pcs_species_mass_g: the result pointer is null");
         if (species < 0 || species >= open.network().n_species())
@@ -287,30 +304,37 @@ int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
 }
 
 int pcs_n_reactions(const pcs_solver* solver) {
+    PCS_PASS_ON(n_reactions, solver, solver);
     return with_solver(solver, [](const Solver& open) { return open.network().n_reactions(); });
 }
 const char* pcs_reaction_equation(const pcs_solver* solver, int reaction) {
+    PCS_PASS_ON(reaction_equation, solver, solver, reaction);
     return text_of(solver, [&](const Solver& open) { return name_at(open.equations(), reaction); });
 }
 
 int pcs_n_conditions(const pcs_solver* solver) {
+    PCS_PASS_ON(n_conditions, solver, solver);
     return with_solver(solver, [](const Solver& open) { return static_cast<int>(open.conditions().size()); });
 }
 int pcs_condition_index(const pcs_solver* solver, const char* name) {
-    return with_solver(solver,
-                       [&](const Solver& open) { return find(solver, open.conditions(), name, "condition"); });
+    PCS_PASS_ON(condition_index, solver, solver, name);
+    return with_solver(solver, [&](const Solver& open) { return find(solver, open.conditions(), name, "condition"); });
 }
 const char* pcs_condition_name(const pcs_solver* solver, int condition) {
+    PCS_PASS_ON(condition_name, solver, solver, condition);
     return text_of(solver, [&](const Solver& open) { return name_at(open.conditions(), condition); });
 }
 
 int pcs_n_conserved(const pcs_solver* solver) {
+    PCS_PASS_ON(n_conserved, solver, solver);
     return with_solver(solver, [](const Solver& open) { return open.network().n_conserved(); });
 }
 const char* pcs_conserved_name(const pcs_solver* solver, int quantity) {
+    PCS_PASS_ON(conserved_name, solver, solver, quantity);
     return text_of(solver, [&](const Solver& open) { return name_at(open.network().conserved, quantity); });
 }
 int pcs_composition(const pcs_solver* solver, int quantity, int species, double* value) {
+    PCS_PASS_ON(composition, solver, solver, quantity, species, value);
     return with_solver(solver, [&](const Solver& open) {
         if (!value) return fail(solver, PCS_E_ARGUMENT, "pcs_composition: the result pointer is null");
         const pcs::NetworkTables& network = open.network();
@@ -325,6 +349,8 @@ int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt
              int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
              const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
              int8_t* status) {
+    PCS_PASS_ON(step, solver, solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_K,
+                temperature_stride, conditions, cond_cell_stride, cond_stride, mask, status);
     return pcs_step_budget(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_K,
                            temperature_stride, conditions, cond_cell_stride, cond_stride, nullptr, 0, mask, status);
 }
@@ -333,6 +359,9 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
                     int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                     const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* error_dex,
                     int64_t error_stride, const int8_t* mask, int8_t* status) {
+    PCS_PASS_ON(step_budget, solver, solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride,
+                temperature_K, temperature_stride, conditions, cond_cell_stride, cond_stride, error_dex, error_stride,
+                mask, status);
     return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report =
             open.step({{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
@@ -344,6 +373,7 @@ int pcs_step_budget(pcs_solver* solver, int64_t n_cells, const double* dt_s, int
 }
 
 int pcs_costs(const pcs_solver* solver, int n, double* costs_us) {
+    PCS_PASS_ON(costs, solver, solver, n, costs_us);
     return with_solver(solver, [&](const Solver& open) {
         if (n < 0 || (!costs_us && n != 0))
             return fail(solver, PCS_E_ARGUMENT, "pcs_costs: the size is negative or the result pointer is null");
@@ -360,6 +390,8 @@ int pcs_equilibrium(pcs_solver* solver, int64_t n_cells, double tolerance, doubl
                     int64_t cell_stride, int64_t species_stride, const double* temperature_K,
                     int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride, int64_t cond_stride,
                     const int8_t* mask, int8_t* status) {
+    PCS_PASS_ON(equilibrium, solver, solver, n_cells, tolerance, duration_s, n_cm3, cell_stride, species_stride,
+                temperature_K, temperature_stride, conditions, cond_cell_stride, cond_stride, mask, status);
     return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report = open.equilibrium(
             {{n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
@@ -374,6 +406,9 @@ int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int
                    int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                    const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, int64_t n_times,
                    const double* times_s, double* out_cm3, int conserve, const int8_t* mask, int8_t* status) {
+    PCS_PASS_ON(trajectory, solver, solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K,
+                temperature_stride, conditions, cond_cell_stride, cond_stride, n_times, times_s, out_cm3, conserve,
+                mask, status);
     return with_solver(solver, [&](const Solver& open) {
         this_thread().of(solver).report =
             open.trajectory({cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
@@ -389,6 +424,9 @@ int pcs_rate_coefficients(const pcs_solver* solver, int64_t n_cells, const doubl
                           int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                           const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* k,
                           int64_t k_cell_stride, int64_t k_reaction_stride, int8_t* status) {
+    PCS_PASS_ON(rate_coefficients, solver, solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K,
+                temperature_stride, conditions, cond_cell_stride, cond_stride, k, k_cell_stride, k_reaction_stride,
+                status);
     return derive(solver,
                   cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
                            cond_cell_stride, cond_stride, status),
@@ -398,6 +436,8 @@ int pcs_rate_coefficients(const pcs_solver* solver, int64_t n_cells, const doubl
 int pcs_rhs(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride, int64_t species_stride,
             const double* temperature_K, int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
             int64_t cond_stride, double* dndt, int64_t rhs_cell_stride, int64_t rhs_species_stride, int8_t* status) {
+    PCS_PASS_ON(rhs, solver, solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
+                conditions, cond_cell_stride, cond_stride, dndt, rhs_cell_stride, rhs_species_stride, status);
     return derive(solver,
                   cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
                            cond_cell_stride, cond_stride, status),
@@ -408,6 +448,9 @@ int pcs_jacobian(const pcs_solver* solver, int64_t n_cells, const double* n_cm3,
                  int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
                  const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* jacobian,
                  int64_t jac_cell_stride, int64_t jac_row_stride, int64_t jac_column_stride, int8_t* status) {
+    PCS_PASS_ON(jacobian, solver, solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K,
+                temperature_stride, conditions, cond_cell_stride, cond_stride, jacobian, jac_cell_stride,
+                jac_row_stride, jac_column_stride, status);
     return derive(solver,
                   cells_of(n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride, conditions,
                            cond_cell_stride, cond_stride, status),
@@ -415,6 +458,7 @@ int pcs_jacobian(const pcs_solver* solver, int64_t n_cells, const double* n_cm3,
 }
 
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
+    PCS_PASS_ON(cell_statistics, solver, solver, key, n_cells, values);
     return with_solver(solver, [&](const Solver&) {
         if (!key || (!values && n_cells != 0))
             return fail(solver, PCS_E_ARGUMENT, "pcs_cell_statistics: key and result pointer must not be null");
@@ -432,6 +476,7 @@ int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cel
 }
 
 int pcs_report(const pcs_solver* solver, const char* key, double* value) {
+    PCS_PASS_ON(report, solver, solver, key, value);
     return with_solver(solver, [&](const Solver&) {
         if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_report: key and result pointer must not be null");
         const pcs::Report& report = this_thread().of(solver).report;
@@ -451,6 +496,7 @@ int pcs_report(const pcs_solver* solver, const char* key, double* value) {
 }
 
 const char* pcs_last_error(const pcs_solver* solver) {
+    PCS_PASS_ON(last_error, solver, solver);
     try {
         return this_thread().error_of(solver);
     } catch (...) {

@@ -44,7 +44,7 @@ extern "C" {
 #define PCS_E_MEMORY (-105)   /* out of memory, or a batch that no memory holds */
 #define PCS_E_INTERNAL (-106) /* a defect of the library, or one of another ABI version */
 #define PCS_E_BUSY (-107)     /* another thread is in a call on this handle, or setting an option of it */
-#define PCS_E_PYTHON (-108)   /* libpcs_embed alone: no Python that serves, or an exception in it (with its traceback) */
+#define PCS_E_PYTHON (-108)   /* libpcs_embed: no Python that serves, or an exception in it, with its traceback */
 /* [end of generated] */
 
 typedef struct pcs_solver pcs_solver; /* opaque */

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -89,14 +90,16 @@ Environment find_environment() {
         return {python_of(here), "the environment that libpcs_embed lies in"};
     if (const std::string active = variable("VIRTUAL_ENV"); !active.empty()) {
         if (!is_there(python_of(active)))
-            refuse("VIRTUAL_ENV is '" + active + "', where there is no bin/python3: activate an environment that is "
+            refuse("VIRTUAL_ENV is '" + active +
+                   "', where there is no bin/python3: activate an environment that is "
                    "there, or set PCS_PYTHON to the python of one with pychemsurrogate");
         return {python_of(active), "VIRTUAL_ENV"};
     }
     if (is_there(recorded_python)) return {recorded_python, "the Python that libpcs_embed was built with"};
-    refuse("no Python found: set PCS_PYTHON to the python of an environment with pychemsurrogate (neither PCS_PYTHON "
-           "nor VIRTUAL_ENV is set, libpcs_embed lies in no environment, and " +
-           std::string(recorded_python) + ", with which it was built, is not there)");
+    refuse(
+        "no Python found: set PCS_PYTHON to the python of an environment with pychemsurrogate (neither PCS_PYTHON "
+        "nor VIRTUAL_ENV is set, libpcs_embed lies in no environment, and " +
+        std::string(recorded_python) + ", with which it was built, is not there)");
 }
 
 // The value of a key in an environment's pyvenv.cfg, "" if there is none.
@@ -135,9 +138,7 @@ std::string versions_below(const fs::path& prefix) {
     return found;
 }
 
-bool is_version(const std::string& full) {
-    return full == version || full.rfind(std::string(version) + ".", 0) == 0;
-}
+bool is_version(const std::string& full) { return full == version || full.rfind(std::string(version) + ".", 0) == 0; }
 
 std::string called(const Environment& environment) {
     return environment.python.string() + " (" + environment.origin + ")";
@@ -146,8 +147,9 @@ std::string called(const Environment& environment) {
 // Python's own start would print the paths that it tried, if it did not find its library.
 void check_standard_library(const Environment& environment) {
     const auto other_version = [&](const std::string& found) {
-        refuse("libpcs_embed was built for Python " + std::string(version) + ", but " + called(environment) + " is Python " +
-               found + ": set PCS_PYTHON to a Python " + version + ", or build libpcs_embed with that one");
+        refuse("libpcs_embed was built for Python " + std::string(version) + ", but " + called(environment) +
+               " is Python " + found + ": set PCS_PYTHON to a Python " + version +
+               ", or build libpcs_embed with that one");
     };
     for (const char* key : {"version", "version_info"})
         if (const std::string found = pyvenv_value(environment.python, key); !found.empty() && !is_version(found))
@@ -168,7 +170,8 @@ fs::path find_libpython(const Environment& environment) {
     const fs::path prefix = base_bin(environment.python).parent_path();
     std::string looked;
     for (const char* place : {"lib", "lib64", recorded_multiarch})
-        for (const char* name : {recorded_soname, "libpython" PCS_TEXT(PY_MAJOR_VERSION) "." PCS_TEXT(PY_MINOR_VERSION) ".so"}) {
+        for (const char* name :
+             {recorded_soname, "libpython" PCS_TEXT(PY_MAJOR_VERSION) "." PCS_TEXT(PY_MINOR_VERSION) ".so"}) {
             const fs::path candidate = prefix / place / name;
             if (*place && is_there(candidate)) return candidate;
             if (*place) looked += (looked.empty() ? "" : ", ") + candidate.string();
@@ -181,22 +184,23 @@ fs::path find_libpython(const Environment& environment) {
 // --- libpython's functions --------------------------------------------------------------------------------------
 
 // Of the stable ABI.
-#define PCS_PYTHON_FUNCTIONS(X)                                                                                      \
-    X(Py_IsInitialized)                                                                                              \
-    X(PyGILState_Ensure)                                                                                             \
-    X(PyGILState_Release)                                                                                            \
-    X(PyEval_SaveThread)                                                                                             \
-    X(PyEval_GetBuiltins)                                                                                            \
-    X(PyEval_EvalCode)                                                                                               \
-    X(Py_CompileString)                                                                                              \
-    X(PyDict_New)                                                                                                    \
-    X(PyDict_SetItemString)                                                                                          \
-    X(PyDict_GetItemString)                                                                                          \
-    X(PyLong_FromVoidPtr)                                                                                            \
-    X(PyBool_FromLong)                                                                                               \
-    X(PyUnicode_FromString)                                                                                          \
-    X(PyUnicode_AsUTF8AndSize)                                                                                       \
-    X(PyErr_Clear)                                                                                                   \
+#define PCS_PYTHON_FUNCTIONS(X) \
+    X(Py_IsInitialized)         \
+    X(PyGILState_Ensure)        \
+    X(PyGILState_Release)       \
+    X(PyEval_SaveThread)        \
+    X(PyEval_GetBuiltins)       \
+    X(PyEval_EvalCode)          \
+    X(Py_CompileString)         \
+    X(PyDict_New)               \
+    X(PyDict_SetItemString)     \
+    X(PyDict_GetItemString)     \
+    X(PyLong_FromVoidPtr)       \
+    X(PyBool_FromLong)          \
+    X(PyUnicode_FromString)     \
+    X(PyUnicode_AsUTF8AndSize)  \
+    X(PyImport_ImportModule)    \
+    X(PyErr_Clear)              \
     X(Py_DecRef)
 
 struct Functions {
@@ -346,10 +350,17 @@ const Functions& run_python() {
                    linked.substr(0, linked.find(' ')) + ", which does not run yet: start it before pcs_open");
         if (started_from.python.empty()) check_standard_library(started_from = find_environment());
         if (const std::string reason = start(handle, started_from); !reason.empty()) {
-            failed_start = "Python " + std::string(version) + " of " + called(started_from) + " does not start: " + reason;
+            failed_start =
+                "Python " + std::string(version) + " of " + called(started_from) + " does not start: " + reason;
             refuse(failed_start);
         }
         ours = true;
+        // Python takes SIGINT over as soon as anything imports this module, whatever its configuration says.
+        struct sigaction interrupt;
+        sigaction(SIGINT, nullptr, &interrupt);
+        if (PyObject* module = functions.PyImport_ImportModule("signal")) functions.Py_DecRef(module);
+        functions.PyErr_Clear();
+        sigaction(SIGINT, &interrupt, nullptr);
         // The child has this memory, but not the threads that Python believes in.
         pthread_atfork(nullptr, nullptr, [] { forked = true; });
         functions.PyEval_SaveThread();
@@ -414,8 +425,9 @@ const pcs_bridge& bridge() {
         connect(run_python());
     }
     if (forked)
-        refuse("this process was forked after Python had started in its parent, which it does not survive: fork first, "
-               "then open the model in each process");
+        refuse(
+            "this process was forked after Python had started in its parent, which it does not survive: fork first, "
+            "then open the model in each process");
     if (!running()) refuse("the Python of this process has been finalised: close all handles before Py_Finalize");
     return table;
 }

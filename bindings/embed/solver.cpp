@@ -39,19 +39,19 @@ void throw_if(int code) {
 
 pcs_bridge_cells cells_of(const StepRequest& request) {
     const CellArrays& c = request.cells;
-    return {c.n_cells,      c.n_cm3,
-            c.cell_stride,  c.species_stride,
-            c.temperature_K, c.temperature_stride,
-            c.conditions,   c.condition_cell_stride,
+    return {c.n_cells,          c.n_cm3,
+            c.cell_stride,      c.species_stride,
+            c.temperature_K,    c.temperature_stride,
+            c.conditions,       c.condition_cell_stride,
             c.condition_stride, c.dt_s,
-            c.dt_stride,    request.mask,
-            c.status,       c.counts,
-            c.error_dex,    c.error_stride};
+            c.dt_stride,        request.mask,
+            c.status,           c.counts,
+            c.error_dex,        c.error_stride};
 }
 
 // Call the Python side with the host's floating-point traps at rest: numpy and torch do not mind an inexact 1/0.
 template <class Function, class... Arguments>
-void call(Function pcs_bridge::*function, Arguments... arguments) {
+void call(Function pcs_bridge::* function, Arguments... arguments) {
     const pcs_bridge& python = bridge();
     const QuietFloatingPoint quiet;
     throw_if((python.*function)(arguments...));
@@ -89,9 +89,7 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     if (key == "statistics") options_.statistics = value == "on";
 }
 
-CallShape Solver::shape() const {
-    return {tables_.n_species(), tables_.n_conditions(), tables_.n_reactions(), 0};
-}
+CallShape Solver::shape() const { return {tables_.n_species(), tables_.n_conditions(), tables_.n_reactions(), 0}; }
 
 double Solver::mass_g(int species) const {
     if (tables_.mass_g.empty() || std::isnan(tables_.mass_g[species]))

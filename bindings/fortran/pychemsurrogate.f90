@@ -40,7 +40,7 @@ module pychemsurrogate
   integer, parameter, public :: PCS_E_INTERNAL = -106
   ! Another thread is in a call on this handle, or setting an option of it.
   integer, parameter, public :: PCS_E_BUSY = -107
-  ! Libpcs_embed alone: no Python that serves, or an exception in it (with its traceback).
+  ! Libpcs_embed: no Python that serves, or an exception in it, with its traceback.
   integer, parameter, public :: PCS_E_PYTHON = -108
   ! [end of generated]
 
@@ -62,6 +62,9 @@ module pychemsurrogate
     procedure :: n_species => solver_n_species
     procedure :: species_index => solver_species_index
     procedure :: species_name => solver_species_name
+    procedure :: species_mass => solver_species_mass
+    procedure :: n_reactions => solver_n_reactions
+    procedure :: reaction_equation => solver_reaction_equation
     procedure :: n_conditions => solver_n_conditions
     procedure :: condition_index => solver_condition_index
     procedure :: condition_name => solver_condition_name
@@ -71,6 +74,9 @@ module pychemsurrogate
     generic   :: step => step_one_dt, step_dt_per_cell
     procedure :: equilibrium => solver_equilibrium
     procedure :: trajectory => solver_trajectory
+    procedure :: rate_coefficients => solver_rate_coefficients
+    procedure :: rhs => solver_rhs
+    procedure :: jacobian => solver_jacobian
     procedure :: report => solver_report
     procedure :: costs => solver_costs
     procedure :: cell_statistics => solver_cell_statistics
@@ -120,6 +126,24 @@ module pychemsurrogate
       type(c_ptr), value :: solver
       integer(c_int), value :: species
       type(c_ptr) :: name
+    end function
+    function pcs_species_mass_g(solver, species, mass_g) bind(c) result(code)
+      import :: c_double, c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: species
+      real(c_double), intent(inout) :: mass_g
+      integer(c_int) :: code
+    end function
+    function pcs_n_reactions(solver) bind(c) result(n)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int) :: n
+    end function
+    function pcs_reaction_equation(solver, reaction) bind(c) result(equation)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int), value :: reaction
+      type(c_ptr) :: equation
     end function
     function pcs_n_conditions(solver) bind(c) result(n)
       import :: c_int, c_ptr
@@ -199,6 +223,45 @@ module pychemsurrogate
       real(c_double), intent(inout) :: out_cm3(*)
       integer(c_int), value :: conserve
       type(c_ptr), value :: mask, status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_rate_coefficients(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_k, &
+        temperature_stride, conditions, cond_cell_stride, cond_stride, k, k_cell_stride, k_reaction_stride, &
+        status) bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride, k_cell_stride, k_reaction_stride
+      real(c_double), intent(in) :: temperature_k(*), conditions(*)
+      real(c_double), intent(in) :: n_cm3(*)
+      real(c_double), intent(inout) :: k(*)
+      type(c_ptr), value :: status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_rhs(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_k, &
+        temperature_stride, conditions, cond_cell_stride, cond_stride, dndt, rhs_cell_stride, rhs_species_stride, &
+        status) bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride, rhs_cell_stride, rhs_species_stride
+      real(c_double), intent(in) :: temperature_k(*), conditions(*)
+      real(c_double), intent(in) :: n_cm3(*)
+      real(c_double), intent(inout) :: dndt(*)
+      type(c_ptr), value :: status   ! null: not given
+      integer(c_int) :: code
+    end function
+    function pcs_jacobian(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_k, &
+        temperature_stride, conditions, cond_cell_stride, cond_stride, jacobian, jac_cell_stride, &
+        jac_row_stride, jac_column_stride, status) bind(c) result(code)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: solver
+      integer(c_int64_t), value :: n_cells, cell_stride, species_stride, temperature_stride
+      integer(c_int64_t), value :: cond_cell_stride, cond_stride, jac_cell_stride, jac_row_stride, jac_column_stride
+      real(c_double), intent(in) :: temperature_k(*), conditions(*)
+      real(c_double), intent(in) :: n_cm3(*)
+      real(c_double), intent(inout) :: jacobian(*)
+      type(c_ptr), value :: status   ! null: not given
       integer(c_int) :: code
     end function
     function pcs_cell_statistics(solver, key, n_cells, values) bind(c) result(code)
@@ -289,12 +352,14 @@ contains
     call self%close(stat)
   end subroutine
 
+  ! Whether a model is open.
   pure function solver_is_open(self) result(is_open)
     class(chem_solver), intent(in) :: self
     logical :: is_open
     is_open = c_associated(self%handle)
   end function
 
+  ! Two owners would close one handle twice.
   subroutine refuse_copy(self, other)
     class(chem_solver), intent(inout) :: self
     class(chem_solver), intent(in) :: other
@@ -354,6 +419,7 @@ contains
     call settle_library(self, code, stat, errmsg)
   end subroutine
 
+  ! The same with a number.
   subroutine set_option_integer(self, key, value, stat, errmsg)
     class(chem_solver), intent(inout) :: self
     character(*), intent(in) :: key
@@ -363,6 +429,7 @@ contains
     call self%set_option_text(key, decimal(value), stat, errmsg)
   end subroutine
 
+  ! The same with a number; all its digits count.
   subroutine set_option_real(self, key, value, stat, errmsg)
     class(chem_solver), intent(inout) :: self
     character(*), intent(in) :: key
@@ -397,7 +464,38 @@ contains
     name = text_of(pcs_species_name(self%handle, int(species - 1, c_int)))
   end function
 
-  ! The number of conditions beside the temperature; 0 for a solver that is not open.
+  ! The mass of one particle [g], the electrons of its charge counted. Errors: PCS_E_ARGUMENT for a number that is out of
+  ! range, PCS_E_FILE if the model does not say (the value is then 0).
+  function solver_species_mass(self, species, stat, errmsg) result(mass)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: species
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    real(c_double) :: mass
+    integer(c_int) :: code
+
+    mass = 0
+    if (.not. opened(self, "species_mass", stat, errmsg)) return
+    code = pcs_species_mass_g(self%handle, int(species - 1, c_int), mass)
+    call settle_library(self, code, stat, errmsg)
+  end function
+
+  ! The number of reactions; 0 for a solver that is not open.
+  integer function solver_n_reactions(self) result(n)
+    class(chem_solver), intent(in) :: self
+    n = max(0, int(pcs_n_reactions(self%handle)))
+  end function
+
+  ! "C+ + e- -> C"; "" if there is no reaction of that number.
+  function solver_reaction_equation(self, reaction) result(equation)
+    class(chem_solver), intent(in) :: self
+    integer, intent(in) :: reaction
+    character(:), allocatable :: equation
+    equation = text_of(pcs_reaction_equation(self%handle, int(reaction - 1, c_int)))
+  end function
+
+  ! The number of conditions beside the temperature, the one that the option units adds (the last) counted; 0 for a
+  ! solver that is not open.
   integer function solver_n_conditions(self) result(n)
     class(chem_solver), intent(in) :: self
     n = max(0, int(pcs_n_conditions(self%handle)))
@@ -410,6 +508,7 @@ contains
     index = max(0, int(pcs_condition_index(self%handle, trim(name) // c_null_char)) + 1)
   end function
 
+  ! The name of a condition; "" if there is none of that number.
   function solver_condition_name(self, condition) result(name)
     class(chem_solver), intent(in) :: self
     integer, intent(in) :: condition
@@ -423,6 +522,7 @@ contains
     n = max(0, int(pcs_n_conserved(self%handle)))
   end function
 
+  ! The name of a conserved quantity: an element or "charge"; "" if there is none of that number.
   function solver_conserved_name(self, quantity) result(name)
     class(chem_solver), intent(in) :: self
     integer, intent(in) :: quantity
@@ -452,7 +552,8 @@ contains
   ! Advance all cells by the same dt [s], in place. A failed cell keeps its input bit for bit.
   !   n(species, cell)             [cm^-3]  in, out
   !   temperature(cell)            [K]      in (in, out once networks have thermal terms)
-  !   conditions(condition, cell)           in, in the order of condition_index
+  !   conditions(condition, cell)           in, in the order of condition_index; with the option units one more, the
+  !                                         last: n_H [cm^-3] (n holds n/n_H) or rho [g cm^-3] (n holds mass fractions)
   !   mask(cell)                            0: leave this cell alone; absent: all cells are advanced
   !   status(cell)                          PCS_STATUS_... of each cell
   !   error_dex(cell)              [dex]    in, out: the error that each cell carries, 0 at first; a cell whose budget
@@ -611,6 +712,107 @@ contains
     call settle_library(self, code, stat, errmsg)
   end subroutine
 
+  ! Rate coefficients of every cell, for hosts that look at the chemistry or integrate it themselves; nothing is advanced.
+  !   k(reaction, cell)            [cm^(3(m-1))/s for m reactants]  out; of a cell that fails NaN
+  !   status(cell)                 PCS_STATUS_UNCHANGED, or below 0
+  ! n may have any finite values. The other arguments and the errors: see step.
+  subroutine solver_rate_coefficients(self, n, temperature, conditions, k, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(in), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    real(c_double), intent(inout), contiguous :: k(:, :)
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: none, status_address
+    integer(c_int64_t) :: cells
+    integer(c_int) :: code
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "rate_coefficients", stat, errmsg)) return
+    complaint = shape_complaint(self, "rate_coefficients", n, temperature, conditions, status=status)
+    if (complaint == "" .and. any(shape(k) /= [self%n_reactions(), size(n, 2)])) then
+      complaint = "rate_coefficients: k must have the shape (reaction, cell)"
+    end if
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+    cells = size(n, 2, kind=c_int64_t)
+    call addresses(cells, status=status, mask_address=none, status_address=status_address)
+    code = pcs_rate_coefficients(self%handle, cells, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, temperature, &
+                                 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, k, &
+                                 size(k, 1, kind=c_int64_t), 1_c_int64_t, status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! dn/dt of every species: dndt(species, cell) [cm^-3/s], out. All else: see rate_coefficients.
+  subroutine solver_rhs(self, n, temperature, conditions, dndt, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(in), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    real(c_double), intent(inout), contiguous :: dndt(:, :)
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: none, status_address
+    integer(c_int64_t) :: cells
+    integer(c_int) :: code
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "rhs", stat, errmsg)) return
+    complaint = shape_complaint(self, "rhs", n, temperature, conditions, status=status)
+    if (complaint == "" .and. any(shape(dndt) /= shape(n))) then
+      complaint = "rhs: dndt must have the shape (species, cell)"
+    end if
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+    cells = size(n, 2, kind=c_int64_t)
+    call addresses(cells, status=status, mask_address=none, status_address=status_address)
+    code = pcs_rhs(self%handle, cells, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, temperature, 1_c_int64_t, conditions, &
+                   size(conditions, 1, kind=c_int64_t), 1_c_int64_t, dndt, size(dndt, 1, kind=c_int64_t), 1_c_int64_t, &
+                   status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! The analytic Jacobian of rhs: jacobian(species, of, cell) [1/s], out: how dn/dt of a species changes with n of
+  ! another. Where a rate reads n_H, that is held fixed. All else: see rate_coefficients.
+  subroutine solver_jacobian(self, n, temperature, conditions, jacobian, status, stat, errmsg)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(in), contiguous :: n(:, :)
+    real(c_double), intent(in), contiguous :: temperature(:)
+    real(c_double), intent(in), contiguous :: conditions(:, :)
+    real(c_double), intent(inout), contiguous :: jacobian(:, :, :)
+    integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    type(c_ptr) :: none, status_address
+    integer(c_int64_t) :: cells, species
+    integer(c_int) :: code
+    character(:), allocatable :: complaint
+
+    if (.not. opened(self, "jacobian", stat, errmsg)) return
+    complaint = shape_complaint(self, "jacobian", n, temperature, conditions, status=status)
+    if (complaint == "" .and. any(shape(jacobian) /= [size(n, 1), size(n, 1), size(n, 2)])) then
+      complaint = "jacobian: jacobian must have the shape (species, species, cell)"
+    end if
+    if (complaint /= "") then
+      call settle(PCS_E_ARGUMENT, complaint, stat, errmsg)
+      return
+    end if
+    cells = size(n, 2, kind=c_int64_t)
+    species = size(n, 1, kind=c_int64_t)
+    call addresses(cells, status=status, mask_address=none, status_address=status_address)
+    code = pcs_jacobian(self%handle, cells, n, species, 1_c_int64_t, temperature, 1_c_int64_t, conditions, &
+                        size(conditions, 1, kind=c_int64_t), 1_c_int64_t, jacobian, species * species, 1_c_int64_t, &
+                        species, status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
   ! What is wrong with the shapes of a call; "" if nothing is.
   function shape_complaint(self, caller, n, temperature, conditions, mask, status) result(complaint)
     class(chem_solver), intent(in) :: self
@@ -654,7 +856,7 @@ contains
 
   ! ---------------------------------------------------------------- what happened
 
-  ! A figure of the calling thread's last step, by name; pcs.h lists the keys. Errors: PCS_E_NAME, PCS_E_ARGUMENT
+  ! A figure of the calling thread's last step on this solver, by name; pcs.h lists the keys. Errors: PCS_E_NAME, PCS_E_ARGUMENT
   ! (the value is then 0).
   function solver_report(self, key, stat, errmsg) result(value)
     class(chem_solver), intent(in) :: self
@@ -708,7 +910,8 @@ contains
     call settle_library(self, code, stat, errmsg)
   end subroutine
 
-  ! What the calling thread's last failed call of the library says; "" if none failed.
+  ! What the calling thread's last failed call of the library on this solver says; "" if none failed. Of a solver that is
+  ! not open: what the thread's last failed open says.
   function solver_last_error(self) result(message)
     class(chem_solver), intent(in) :: self
     character(:), allocatable :: message
@@ -722,6 +925,7 @@ contains
     message = text_of(pcs_status_message(int(status, c_int)))
   end function
 
+  ! The version of pcs.h that the library in this process speaks; this module speaks CHEM_ABI_EXPECTED.
   integer function chem_abi_version() result(version)
     version = int(pcs_abi_version())
   end function

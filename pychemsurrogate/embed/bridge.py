@@ -14,9 +14,10 @@ from cffi import FFI
 
 from pychemsurrogate import __version__, _native
 from pychemsurrogate.embed.arrays import batch_of, flags, wrap
-from pychemsurrogate.embed.errors import Code, told
+from pychemsurrogate.embed.errors import told
 from pychemsurrogate.embed.model import Figures, FileModel, Served
 from pychemsurrogate.embed.python_model import PREFIX, open_python_model
+from pychemsurrogate.status import CallError
 
 BRIDGE_VERSION: Final = 1  # of bridge.h
 _SHIPPED: Final = Path(__file__).resolve().parent.parent / "data" / "models"
@@ -55,7 +56,7 @@ class Bridge:
             if name == "fail":
                 continue
             callback = self._ffi.callback(
-                field.type, self._guarded(getattr(self, f"_{name}")), error=Code.PYTHON, onerror=self._last_resort
+                field.type, self._guarded(getattr(self, f"_{name}")), error=CallError.PYTHON, onerror=self._last_resort
             )
             self._callbacks.append(callback)
             setattr(table, name, callback)

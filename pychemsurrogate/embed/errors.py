@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from pychemsurrogate.model_file import ModelFileError
-from pychemsurrogate.status import CallError as Code
+from pychemsurrogate.status import CallError
 
 
 class HostError(ValueError):
@@ -22,7 +22,7 @@ def told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, (ValueError, RuntimeError)) and isinstance(code, int):
         return code, str(error)
     if isinstance(error, ModelFileError):
-        return Code.FILE, str(error)
+        return CallError.FILE, str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of its devices
-        return Code.MEMORY, f"out of memory: use smaller batches\n{error}".strip()
-    return Code.PYTHON, "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
+        return CallError.MEMORY, f"out of memory: use smaller batches\n{error}".strip()
+    return CallError.PYTHON, "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()

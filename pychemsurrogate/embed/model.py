@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
-from pychemsurrogate.embed.errors import Code, HostError
+from pychemsurrogate.embed.errors import HostError
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.solver import Report, Solver
 from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.solver.solver import ENGINES
-from pychemsurrogate.status import Status
+from pychemsurrogate.status import CallError, Status
 
 FloatArray = NDArray[np.float64]
 Figures = dict[str, Any]  # of a report, by name
@@ -65,11 +65,11 @@ class Served(ABC):
 
         n: of a call that reads abundances, (cells, species).
         """
-        raise HostError(Code.OPTION, "this model does not tell rates or derivatives")
+        raise HostError(CallError.OPTION, "this model does not tell rates or derivatives")
 
     def costs(self) -> list[float]:
         """What cells cost [us], as pcs_costs tells it."""
-        raise HostError(Code.OPTION, "this model has no router, so nothing is weighed")
+        raise HostError(CallError.OPTION, "this model has no router, so nothing is weighed")
 
     def close(self) -> None:
         """The host has closed the model."""
@@ -91,12 +91,15 @@ class SolverModel(Served):
         self.conserved, self.composition = tables.conserved, tables.composition
 
     def set_option(self, key: str, value: str) -> None:
-        raise HostError(Code.OPTION, f"option {key}: the Python function that made this solver has set its options")
+        """As `Served.set_option`."""
+        raise HostError(CallError.OPTION, f"option {key}: the Python function that made this solver has set its options")
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         return complete(self._solver.advance(batch), batch.status)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         return self._solver.settle(batch, tolerance, duration)
 
     def trajectory(
@@ -108,6 +111,7 @@ class SolverModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         figures = self._solver.follow(batch, times, out, status, conserve=conserve)
         if mask is not None:
             left = mask == 0
@@ -116,6 +120,7 @@ class SolverModel(Served):
         return complete(figures, status)
 
     def costs(self) -> list[float]:
+        """As `Served.costs`."""
         return list(self._solver.costs.values())
 
 
@@ -156,13 +161,13 @@ class FileModel(Served):
         device, integrator = chosen["device"], chosen["integrator"]
         engine = chosen.get("engine", "native" if device == "cpu" else "torch")
         if engine not in ENGINES:
-            raise HostError(Code.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
+            raise HostError(CallError.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
         if engine == "native" and device != "cpu":
-            raise HostError(Code.OPTION, f"option device is '{device}': engine native serves the cpu alone")
+            raise HostError(CallError.OPTION, f"option device is '{device}': engine native serves the cpu alone")
         if engine == "native" and integrator != "scipy":
             return None
         if integrator == "host":
-            raise HostError(Code.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
+            raise HostError(CallError.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
         if engine == "torch":
             _require_device(device)
         if self._file is None:
@@ -172,6 +177,7 @@ class FileModel(Served):
         return SolverModel(solver)
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         if self._solver is not None:
             densities, scale = self._densities(batch)
             figures = self._solver.step(densities)
@@ -183,6 +189,7 @@ class FileModel(Served):
         return self._core.step(*columns, error_dex=batch.error_dex)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         columns = (batch.n, batch.temperature, batch.conditions, batch.status)
         return self._core.equilibrium(*columns, tolerance, duration, batch.mask, batch.counts)
 
@@ -195,9 +202,10 @@ class FileModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         if self._solver is not None:
             if not conserve and self._chosen["mode"] != "surrogate":
-                raise HostError(Code.OPTION, "trajectories without conservation are for mode surrogate alone")
+                raise HostError(CallError.OPTION, "trajectories without conservation are for mode surrogate alone")
             densities, scale = self._densities(batch)
             figures = self._solver.trajectory(densities, times, out, status, mask, conserve)
             if scale is not None:
@@ -208,13 +216,15 @@ class FileModel(Served):
         return self._core.trajectory(*columns, self._chosen["mode"], conserve, mask)
 
     def derive(self, kind: int, n: FloatArray | None, batch: Batch, values: FloatArray) -> None:
+        """As `Served.derive`."""
         self._core.derive(kind, n, batch.temperature, batch.conditions, values, batch.status)
 
     def costs(self) -> list[float]:
+        """As `Served.costs`."""
         return list(self._core.costs().values())
 
     def _densities(self, batch: Batch) -> tuple[Batch, FloatArray | None]:
-        """The batch in cm^-3, and what each density (cells, species) is of the host's number; None: they are its own."""
+        """The batch in cm^-3, and the densities (cells, species) per number of the host's; None: they are its own."""
         if self._weights is None:
             return batch, None
         density = batch.conditions[:, -1]
@@ -224,13 +234,13 @@ class FileModel(Served):
 
 
 def _served(status: NDArray[np.int8]) -> NDArray[np.bool_]:
-    return (status == Status.SURROGATE) | (status >= Status.EXACT_REQUESTED)
+    return np.asarray((status == Status.SURROGATE) | (status >= Status.EXACT_REQUESTED))
 
 
 def _with_own_choices(error: ValueError, key: str) -> HostError:
     """The native core's error, with what it does not know of."""
     more = ", scipy" if key == "integrator" else ""
-    return HostError(getattr(error, "code", Code.OPTION), f"{error}{more}")
+    return HostError(getattr(error, "code", CallError.OPTION), f"{error}{more}")
 
 
 def _require_device(device: str) -> None:
@@ -238,8 +248,8 @@ def _require_device(device: str) -> None:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise HostError(Code.OPTION, f"engine torch: {error}; pip install 'pychemsurrogate[torch]'") from None
+        raise HostError(CallError.OPTION, f"engine torch: {error}; pip install 'pychemsurrogate[torch]'") from None
     try:
         torch.empty(1, device=device)
     except (AssertionError, RuntimeError) as error:  # AssertionError: a torch without CUDA
-        raise HostError(Code.OPTION, f"option device is '{device}': {error}") from None
+        raise HostError(CallError.OPTION, f"option device is '{device}': {error}") from None

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pychemsurrogate.embed.errors import Code, HostError
+from pychemsurrogate.embed.errors import HostError
 from pychemsurrogate.embed.model import Figures, FloatArray, Served, SolverModel
 from pychemsurrogate.solver import Solver
 from pychemsurrogate.solver.ladder import Batch
-from pychemsurrogate.status import Status
+from pychemsurrogate.status import CallError, Status
 
 PREFIX = "python:"
 
@@ -54,7 +54,7 @@ def open_python_model(name: str) -> Served:
     """The model that the function of "package.module:name" makes. Its errors are the host's, with their traceback."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise HostError(Code.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
+        raise HostError(CallError.FILE, f"'{PREFIX}{name}': write {PREFIX}package.module:name of a function")
     made: Any = import_module(module)
     for part in attribute.split("."):
         made = getattr(made, part)
@@ -77,24 +77,27 @@ class PythonModel(Served):
             self.conserved, self.composition = tables.conserved, tables.composition
 
     def set_option(self, key: str, value: str) -> None:
+        """As `Served.set_option`."""
         if key == "species":
             if value.split(",") != list(self.species):
-                raise HostError(Code.OPTION, f"the host's species are not those of {self._name}: {self.species}")
+                raise HostError(CallError.OPTION, f"the host's species are not those of {self._name}: {self.species}")
         elif hasattr(self._model, "set_option"):
             try:
                 self._model.set_option(key, value)
             except ValueError as error:
-                raise HostError(Code.OPTION, f"option {key}: {error}") from None
+                raise HostError(CallError.OPTION, f"option {key}: {error}") from None
         else:
-            raise HostError(Code.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
+            raise HostError(CallError.OPTION, f"unknown option '{key}': {self._name} has the option species alone")
 
     def step(self, batch: Batch) -> Figures:
+        """As `Served.step`."""
         more = {} if batch.error_dex is None else {"error_dex": batch.error_dex}
         n, dt, T = batch.n, batch.dt, batch.temperature
         made = self._model.step(n, dt, T, out=n, mask=batch.mask, **more, **self._conditions(batch))
         return self._place(batch, made)
 
     def equilibrium(self, batch: Batch, tolerance: float, duration: float) -> Figures:
+        """As `Served.equilibrium`."""
         settle = self._optional("equilibrium")
         limits = {"tolerance": tolerance, "duration": duration}
         n, T = batch.n, batch.temperature
@@ -109,6 +112,7 @@ class PythonModel(Served):
         mask: NDArray[np.int8] | None,
         conserve: bool,
     ) -> Figures:
+        """As `Served.trajectory`."""
         follow = self._optional("trajectory")
         made, report = follow(batch.n, times, batch.temperature, conserve=conserve, **self._conditions(batch))
         status[...] = report.status
@@ -119,12 +123,13 @@ class PythonModel(Served):
         return figures_of(report, status)
 
     def close(self) -> None:
+        """As `Served.close`."""
         if hasattr(self._model, "close"):
             self._model.close()
 
     def _optional(self, verb: str) -> Any:
         if not hasattr(self._model, verb):
-            raise HostError(Code.OPTION, f"{self._name} has no {verb}")
+            raise HostError(CallError.OPTION, f"{self._name} has no {verb}")
         return getattr(self._model, verb)
 
     def _conditions(self, batch: Batch) -> dict[str, FloatArray]:

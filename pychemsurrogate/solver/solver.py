@@ -16,6 +16,7 @@ from pychemsurrogate.gate import Gate
 from pychemsurrogate.integrators import choose_kernels
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import CONDITION_UNITS, Network
+from pychemsurrogate.options import OPTIONS
 from pychemsurrogate.solver.arrays import (
     FloatArray,
     cell_values,
@@ -55,9 +56,9 @@ class AuditedBin:
     path: str = ""
 
 
-MODES: Final = ("auto", "surrogate", "exact")
+MODES: Final = OPTIONS["mode"].choices
 INTEGRATORS: Final = ("native", "scipy")
-ENGINES: Final = ("native", "torch")
+ENGINES: Final = OPTIONS["engine"].choices
 
 
 def _check_choices(mode: str, integrator: str, engine: str, device: str) -> None:
@@ -126,8 +127,7 @@ class Solver:
                 core.set_option(key, str(value))
         choose_kernels(core, kernels)
         self._assemble(core, model, mode, integrator, path, device, engine, repair)
-        if log is not None:
-            self._log = StateLog(Path(log), self.network)
+        self._log = None if log is None else StateLog(Path(log), self.network)
 
     @classmethod
     def around(
@@ -148,6 +148,7 @@ class Solver:
         """
         _check_choices(mode, integrator, engine, device)
         solver = cls.__new__(cls)
+        solver._log = None
         solver._assemble(core, model, mode, integrator, path, device, engine, repair)
         return solver
 
@@ -180,7 +181,6 @@ class Solver:
             exact_only=engine == "torch",
             repair=repair,
         )
-        self._log: StateLog | None = None
         self._paths = [path] if path else model.paths
         self._learned: list[Learned] = []
         if engine == "torch" and mode != "exact" and self._paths:

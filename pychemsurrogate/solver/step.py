@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -99,7 +99,8 @@ class Learned:
 class DeviceCells:
     """Cells on one device: n (B, S) [cm^-3], the host's own; dt [s], temperature [K], status (B); conditions (B, C).
 
-    error_dex (B): the error that each cell carries [dex], None if the host keeps none.
+    error_dex (B): the error that each cell carries [dex], None if the host keeps none; accepted: (rows, states) of the
+    learned step, which wait until the integrator has done its part, so that a call that raises leaves n as it was.
     """
 
     n: Tensor
@@ -111,6 +112,7 @@ class DeviceCells:
     weights: Tensor
     composition: Tensor
     error_dex: Tensor | None = None
+    accepted: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -208,10 +210,14 @@ def step(
     figures["refused_budget"] = int(taken.sum())
 
     rows = cells.waiting
+    packed = outcome = None
     if rows.numel():
         columns = (cells.dt, cells.temperature, cells.conditions, cells.status)
         packed = Batch(state[rows].cpu().numpy(), *(column[rows].cpu().numpy() for column in columns))
         outcome = integrator(packed)
+    for trusted, moved in cells.accepted:
+        cells.n[trusted] = moved
+    if packed is not None and outcome is not None:
         served = torch.as_tensor(packed.status >= 0, device=rows.device)
         cells.n[rows[served]] = torch.as_tensor(packed.n, device=rows.device)[served]
         cells.status[rows] = torch.as_tensor(packed.status, device=rows.device)
@@ -255,7 +261,7 @@ def _learned_step(
     trusted, chosen = verdict == Status.SURROGATE, verdict == Status.EXACT_AUDIT
     if carried is not None and cells.error_dex is not None:
         cells.error_dex[rows[trusted]] = carried[trusted]
-    cells.n[rows[trusted]] = (moved * n_H[:, None])[trusted]
+    cells.accepted.append((rows[trusted], (moved * n_H[:, None])[trusted]))
     cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
     figures["by_path"][learned.name] += int(trusted.sum())
     figures["audited"] += int(chosen.sum())

@@ -21,8 +21,10 @@ int main(int argc, char** argv) {
     const int traps = FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW;
     pcs_solver* solver = NULL;
     char locale[64];
+    struct sigaction before[sizeof signals / sizeof *signals], now;
     if (argc < 4 || argc % 2 != 0) return 2;
     snprintf(locale, sizeof locale, "%s", setlocale(LC_ALL, NULL));
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) sigaction(signals[i], NULL, &before[i]);
     feenableexcept(traps);
     int code = pcs_open(argv[1], &solver);
     if (code != 0) return tell(code, NULL);
@@ -39,8 +41,8 @@ int main(int argc, char** argv) {
     for (int64_t cell = 0; cell < c.cells; ++cell)
         for (int64_t s = 0; s < c.species; ++s) n[s * c.cells + cell] = c.n[cell * c.species + s];
     printf("%p %p %p %p %p\n", (void*)n, (void*)c.dt, (void*)c.temperature, (void*)c.condition, (void*)status);
-    code = pcs_step(solver, c.cells, c.dt, 1, n, 1, c.cells, c.temperature, 1, c.condition, c.conditions, 1, NULL,
-                    status);
+    code =
+        pcs_step(solver, c.cells, c.dt, 1, n, 1, c.cells, c.temperature, 1, c.condition, c.conditions, 1, NULL, status);
     if (code != 0) return tell(code, solver);
     for (int64_t cell = 0; cell < c.cells; ++cell)
         for (int64_t s = 0; s < c.species; ++s) c.n[cell * c.species + s] = n[s * c.cells + cell];
@@ -54,10 +56,8 @@ int main(int argc, char** argv) {
     CHECK(pcs_report(solver, "cells", &value) == 0 && value == (double)c.cells);
     CHECK(fegetexcept() == traps);
     CHECK(strcmp(locale, setlocale(LC_ALL, NULL)) == 0);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) {
-        struct sigaction now;
-        CHECK(sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL);
-    }
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i)
+        CHECK(sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == before[i].sa_handler);
     pcs_close(&solver);
     free(n), free(status);
     free_cells(&c);

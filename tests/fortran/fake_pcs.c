@@ -68,6 +68,35 @@ int pcs_trajectory(pcs_solver* solver, int64_t n_cells, const double* n_cm3, int
     (void)conserve, (void)mask, (void)status;
     return (void)solver, 0;
 }
+int pcs_species_mass_g(const pcs_solver* solver, int species, double* mass_g) {
+    return (void)solver, (void)species, (void)mass_g, PCS_E_ARGUMENT;
+}
+int pcs_n_reactions(const pcs_solver* solver) { return (void)solver, 0; }
+const char* pcs_reaction_equation(const pcs_solver* solver, int reaction) { return (void)solver, (void)reaction, NULL; }
+int pcs_rate_coefficients(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                          int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                          const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* k,
+                          int64_t k_cell_stride, int64_t k_reaction_stride, int8_t* status) {
+    (void)n_cells, (void)n_cm3, (void)cell_stride, (void)species_stride, (void)temperature_K, (void)temperature_stride;
+    (void)conditions, (void)cond_cell_stride, (void)cond_stride, (void)k, (void)k_cell_stride, (void)k_reaction_stride;
+    return (void)solver, (void)status, 0;
+}
+int pcs_rhs(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride, int64_t species_stride,
+            const double* temperature_K, int64_t temperature_stride, const double* conditions, int64_t cond_cell_stride,
+            int64_t cond_stride, double* dndt, int64_t rhs_cell_stride, int64_t rhs_species_stride, int8_t* status) {
+    return pcs_rate_coefficients(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
+                                 conditions, cond_cell_stride, cond_stride, dndt, rhs_cell_stride, rhs_species_stride,
+                                 status);
+}
+int pcs_jacobian(const pcs_solver* solver, int64_t n_cells, const double* n_cm3, int64_t cell_stride,
+                 int64_t species_stride, const double* temperature_K, int64_t temperature_stride,
+                 const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, double* jacobian,
+                 int64_t jac_cell_stride, int64_t jac_row_stride, int64_t jac_column_stride, int8_t* status) {
+    (void)jac_column_stride;
+    return pcs_rate_coefficients(solver, n_cells, n_cm3, cell_stride, species_stride, temperature_K, temperature_stride,
+                                 conditions, cond_cell_stride, cond_stride, jacobian, jac_cell_stride, jac_row_stride,
+                                 status);
+}
 int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cells, int32_t* values) {
     return (void)solver, (void)key, (void)n_cells, (void)values, PCS_E_NAME;
 }

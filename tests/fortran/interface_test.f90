@@ -1,5 +1,6 @@
 ! Every procedure of the module, and every error that it tells. Usage: interface_test MODEL.pcs DAMAGED.pcs
 program interface_test
+  use, intrinsic :: ieee_arithmetic, only: ieee_is_nan, ieee_quiet_nan, ieee_value
   use, intrinsic :: iso_fortran_env, only: int8, real64
   use expect, only: check, finish
   use pychemsurrogate
@@ -19,6 +20,8 @@ program interface_test
   call test_budget()
   call test_equilibrium()
   call test_trajectory()
+  call test_derivatives()
+  call test_units()
   call test_shapes()
   call test_closed(never_opened)
   call chemistry%close()
@@ -216,6 +219,84 @@ contains
     call check(stat == PCS_E_OPTION .and. index(message, "surrogate") > 0, "trajectory: conserve")
   end subroutine
 
+  ! The Jacobian is the derivative of rhs; rhs is the sum of k times the reactants.
+  subroutine test_derivatives()
+    real(real64), allocatable :: n(:, :), moved(:, :), temperature(:), conditions(:, :), k(:, :), there(:, :)
+    real(real64) :: dndt(29, 3), ahead(29, 3), jacobian(29, 29, 3), step
+    integer(int8) :: status(3)
+    integer :: reaction
+
+    call make_cells(n, temperature, conditions)
+    n = n + 1.0e-3_real64
+    allocate (k(chemistry%n_reactions(), 3), source=-7.0_real64)
+    there = k
+    call check(size(k, 1) == 224, "n_reactions")
+    call check(chemistry%reaction_equation(0) == "" .and. chemistry%reaction_equation(225) == "", "no reaction out of range")
+    call chemistry%rate_coefficients(n, temperature, conditions, k, status=status, stat=stat)
+    call check(stat == 0 .and. all(status == PCS_STATUS_UNCHANGED) .and. all(k >= 0), "rate_coefficients")
+    do reaction = 1, size(k, 1)
+      if (chemistry%reaction_equation(reaction) == "H2 -> H + H") exit
+    end do
+    call check(reaction <= 224, "reaction_equation")
+    call chemistry%rate_coefficients(n, temperature, 2 * conditions, there)
+    call check(abs(there(reaction, 1) / k(reaction, 1) - 2) < 1.0e-14_real64, "k of a cosmic-ray reaction")
+
+    call chemistry%rhs(n, temperature, conditions, dndt, status=status)
+    call chemistry%jacobian(n, temperature, conditions, jacobian)
+    moved = n
+    step = 1.0e-3_real64 * n(chemistry%species_index("C+"), 2)
+    moved(chemistry%species_index("C+"), 2) = moved(chemistry%species_index("C+"), 2) + step
+    call chemistry%rhs(moved, temperature, conditions, ahead)
+    ahead = (ahead - dndt) / step - jacobian(:, chemistry%species_index("C+"), :)
+    call check(maxval(abs(ahead(:, 2))) < 1.0e-9_real64 * maxval(abs(jacobian(:, :, 2))), "jacobian")
+    call check(all(ahead(:, 1) == -jacobian(:, chemistry%species_index("C+"), 1)), "rhs of a cell that did not move")
+
+    n(4, 1) = ieee_value(step, ieee_quiet_nan)
+    call chemistry%rhs(n, temperature, conditions, dndt, status=status, stat=stat)
+    call check(stat == 0 .and. status(1) == PCS_STATUS_BAD_INPUT .and. all(ieee_is_nan(dndt(:, 1))), &
+               "rhs of a bad cell")
+    call check(status(2) == PCS_STATUS_UNCHANGED .and. all(.not. ieee_is_nan(dndt(:, 2))), "and of its neighbour")
+    call chemistry%rhs(n, temperature, conditions, dndt(1:28, :), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "rhs: dndt") == 1, "rhs: shape")
+    call chemistry%jacobian(n, temperature, conditions, jacobian(:, 1:28, :), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "jacobian: jacobian") == 1, "jacobian: shape")
+    call chemistry%rate_coefficients(n, temperature, conditions, k(1:7, :), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "rate_coefficients: k") == 1, "rate_coefficients: shape")
+  end subroutine
+
+  ! Mass fractions, with the density as the last condition.
+  subroutine test_units()
+    real(real64), allocatable :: n(:, :), x(:, :), temperature(:), conditions(:, :), more(:, :)
+    real(real64) :: mass(29), rho
+    integer(int8) :: status(3)
+    real(real64), parameter :: dt = 1.0e11_real64
+
+    call make_cells(n, temperature, conditions)
+    do i = 1, 29
+      mass(i) = chemistry%species_mass(i)
+    end do
+    call check(abs(mass(chemistry%species_index("e-")) / 9.1093837e-28_real64 - 1) < 1e-6_real64, "species_mass")
+    value = chemistry%species_mass(30, stat, message)
+    call check(stat == PCS_E_ARGUMENT .and. value == 0, "species_mass out of range")
+    rho = dot_product(mass, n(:, 1))
+    allocate (x(29, 3), more(2, 3))
+    more(1, :) = conditions(1, :)
+    more(2, :) = rho
+    do i = 1, 3
+      x(:, i) = n(:, i) * mass / rho
+    end do
+    x(1, 2) = -1
+    call chemistry%step(n, dt, temperature, conditions)
+    call chemistry%set_option("units", "mass_fraction")
+    call check(chemistry%n_conditions() == 2 .and. chemistry%condition_name(2) == "rho", "units: the last condition")
+    call chemistry%step(x, dt, temperature, more, status=status)
+    call check(status(2) == PCS_STATUS_BAD_INPUT .and. x(1, 2) == -1, "units: a bad cell keeps its input")
+    call check(maxval(abs(x(:, 3) * rho / mass - n(:, 3)) / (n(:, 3) + 1.0e-9_real64)) < 1.0e-6_real64, "units: step")
+    call chemistry%step(x, dt, temperature, conditions, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "condition") > 0, "units: a condition is missing")
+    call chemistry%set_option("units", "number_density")
+  end subroutine
+
   subroutine test_shapes()
     real(real64), allocatable :: n(:, :), before(:, :), temperature(:), conditions(:, :)
     integer(int8) :: two(2)
@@ -244,12 +325,17 @@ contains
   ! A solver that is not open: an error code, never a crash.
   subroutine test_closed(solver)
     type(chem_solver), intent(inout) :: solver
-    real(real64) :: n(29, 1), temperature(1), conditions(1, 1)
+    real(real64) :: n(29, 1), temperature(1), conditions(1, 1), dndt(29, 1), jacobian(29, 29, 1)
     integer :: counts(1)
 
     call check(.not. solver%is_open(), "closed: is_open")
     call check(solver%n_species() == 0 .and. solver%n_conditions() == 0 .and. solver%n_conserved() == 0, "closed: counts")
     call check(solver%species_index("CO") == 0 .and. solver%species_name(1) == "", "closed: names")
+    call check(solver%n_reactions() == 0 .and. solver%reaction_equation(1) == "", "closed: reactions")
+    value = solver%species_mass(1, stat, message)
+    call check(stat == PCS_E_ARGUMENT .and. value == 0, "closed: species_mass")
+    call solver%close(stat, message)
+    call check(stat == 0, "closed: close")
     call check(solver%condition_index("zeta") == 0 .and. solver%condition_name(1) == "", "closed: conditions")
     call solver%set_option("mode", "exact", stat, message)
     call check(stat == PCS_E_ARGUMENT .and. index(message, "open") > 0, "closed: set_option")
@@ -258,6 +344,12 @@ contains
     conditions = 1e-16_real64
     call solver%step(n, 1.0_real64, temperature, conditions, stat=stat, errmsg=message)
     call check(stat == PCS_E_ARGUMENT .and. all(abs(n - 1) < tiny(1.0_real64)), "closed: step")
+    call solver%rhs(n, temperature, conditions, dndt, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "rhs: the solver is not open") == 1, "closed: rhs")
+    call solver%jacobian(n, temperature, conditions, jacobian, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "open") > 0, "closed: jacobian")
+    call solver%rate_coefficients(n, temperature, conditions, dndt, stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "open") > 0, "closed: rate_coefficients")
     call solver%equilibrium(n, temperature, conditions, stat=stat, errmsg=message)
     call check(stat == PCS_E_ARGUMENT .and. all(abs(n - 1) < tiny(1.0_real64)), "closed: equilibrium")
     call solver%cell_statistics("steps", counts, stat, message)

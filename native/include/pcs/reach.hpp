@@ -31,7 +31,7 @@ struct DerivativeRequest;
 
 // All that can be told to be wrong with a call before a cell is looked at. Throw Error (argument, memory).
 void check_cells(const CellArrays& cells, const CallShape& shape);
-void check_step(const CellArrays& cells, const CallShape& shape);  // of pcs_step: dt and errors as well
+void check_step(const CellArrays& cells, const CallShape& shape);                 // of pcs_step: dt and errors as well
 void check_trajectory(const TrajectoryRequest& request, const CallShape& shape);  // times and results
 void check_derivatives(const DerivativeRequest& request, const CallShape& shape);
 

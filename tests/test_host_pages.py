@@ -1,0 +1,56 @@
+"""The guide's pages for C, C++ and Fortran, and on failures: their programs, built by the pages' own commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import guide
+import numpy as np
+import pytest
+from native_build import has_fortran, install, run
+
+from pychemsurrogate.solver import Solver
+
+SOURCES = {"c": "host.c", "cpp": "host.cpp", "fortran": "host.f90"}
+
+
+@pytest.fixture(scope="module")
+def prefix() -> Path:
+    return install()
+
+
+def answer(page: str, language: str, prefix: Path, folder: Path) -> str:
+    """What the page's program prints, built and run by the page's commands."""
+    (folder / SOURCES[language]).write_text(guide.block(page, language), encoding="utf-8")
+    return run(["bash", "-euc", guide.block(page, "sh")], {"PREFIX": str(prefix)}, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def expected() -> float:
+    solver = Solver.load("osu_09_2008", mode="exact")
+    density = 100.0 * np.arange(1, 65)
+    n = np.zeros((64, len(solver.species)))
+    for name, share in {"H2": 0.5, "O": 2e-4, "C+": 1e-4, "e-": 1e-4}.items():
+        n[:, solver.index(name)] = share * density
+    n, report = solver.step(n, 3.15576e11, 20.0, zeta=1e-16)
+    assert report.ok
+    return float(np.mean(n[:, solver.index("CO")] / density))
+
+
+@pytest.mark.parametrize("language", SOURCES)
+def test_program(language: str, prefix: Path, expected: float, tmp_path: Path) -> None:
+    if language == "fortran" and not has_fortran():
+        pytest.skip("no gfortran")
+    words = answer(language, language, prefix, tmp_path).split()
+    assert words[:2] == ["mean", "n(CO)/n_H"]
+    assert float(words[2]) == pytest.approx(expected, rel=1e-14)
+
+
+def test_failures(prefix: Path, tmp_path: Path) -> None:
+    lines = answer("failures", "c", prefix, tmp_path).splitlines()
+    assert lines[0] == "3 cells failed"
+    assert "step limit" in lines[1]
+    assert "mend the cell" in lines[2]
+    assert lines[4:7] == ["cell 0: status 10", "cell 1: status 2", "cell 2: status 10"]
+    assert lines[7] == "unknown option 'colour':..."
+    assert lines[8] == "a closed handle: -101"
