@@ -328,6 +328,15 @@ def test_model_is_looked_for_in_three_places(krome_n: Krome, installed: Path, tm
     np.testing.assert_array_equal(before, after)
 
 
+def test_embedded_python_serves_libkrome(krome_n: Krome, installed: Path, tmp_path: Path) -> None:
+    """The same program, the same bits, from libpcs_embed (which `installed` has built beside libpcs)."""
+    assert list(installed.rglob("libpcs_embed.so"))
+    program = krome_n.fortran("cloud", tmp_path)
+    run([program, "-", tmp_path / "native"])
+    run([program, "-", tmp_path / "embedded"], {"PCS_BACKEND": "embed"})
+    assert (tmp_path / "embedded").read_bytes() == (tmp_path / "native").read_bytes()
+
+
 def test_cmake_project(krome_n: Krome, installed: Path, tmp_path: Path) -> None:
     """A host that adds the generated folder as a subdirectory, to the shared and to the static library."""
     (tmp_path / "CMakeLists.txt").write_text(f"""
