@@ -3,9 +3,11 @@
 
 Usage: python benchmarks/mpi_scaling.py [--repeats N] [--steps N] [--prefix FOLDER] [--output FILE]
 
-Needs gfortran and Open MPI (tools/setup.sh fortran mpi). The first steps of the colliding flows (128 x 128 cells), by
-the program without MPI and by the one with it, which take turns. Milliseconds are wall time a step, of the slowest
-rank; the best of the repeats counts, since whatever else the machine does only adds to it; the median stands beside it.
+Needs gfortran and Open MPI (tools/setup.sh fortran mpi). First the library alone (rank_speed.F90), in the processor's
+time, which other work on the machine hardly changes: does a cell cost the same on a rank as in a process? Then the
+first steps of the colliding flows (128 x 128 cells), by the program without MPI and by the one with it, which take
+turns. Milliseconds are wall time a step, of the slowest rank; the best of the repeats counts, since whatever else the
+machine does only adds to it; the median stands beside it.
 """
 
 from __future__ import annotations
@@ -100,8 +102,9 @@ def measure(mode: str, programs: dict[bool, Path], case: Path, repeats: int) -> 
 
     first = found[ROWS[0].name][0]
     lines = [
-        f"mode {mode}: {100 * first['surrogate_share']:.1f} % of the cells by the surrogate, ms a step; imbalance: "
-        "slowest rank / mean, integrated cells likewise",
+        f"colliding flows, 128 x 128 cells, first {first['steps']:.0f} steps, mode {mode}: "
+        f"{100 * first['surrogate_share']:.1f} % of the cells by the surrogate; every row computes the same bits",
+        "ms a step; imbalance: slowest rank / mean, and integrated cells likewise",
         f"  {'':<36}{'chemistry':>10}{'median':>8}{'gain':>6}{'hydro':>8}{'gain':>6}{'imbalance':>18}",
     ]
     for row in ROWS:
@@ -118,6 +121,37 @@ def measure(mode: str, programs: dict[bool, Path], case: Path, repeats: int) -> 
     return lines
 
 
+def rank_speeds(prefix: Path, repeats: int) -> list[str]:
+    """A line for every mode and way to start: cells per second of the processor's time of every rank."""
+    fortran = prefix / "share" / "pychemsurrogate" / "fortran"
+    library = next(prefix.rglob("libpcs.so")).parent
+    programs = {}
+    for mpi, compiler in ((False, ["gfortran"]), (True, ["mpifort", "-DWITH_MPI"])):
+        programs[mpi] = BUILD / f"rank_speed_{'with' if mpi else 'without'}"
+        sources = [fortran / "pychemsurrogate.f90", HERE / "rank_speed.F90"]
+        link = [f"-L{library}", f"-Wl,-rpath,{library}", "-lpcs"]
+        words = [*compiler, "-O2", f"-I{fortran}", f"-J{BUILD}", *sources, "-o", programs[mpi], *link]
+        subprocess.run(words, check=True)
+    launches = {(): False, ("mpirun", "-n", "1"): True, ("mpirun", "-n", "2"): True}
+    lines = ["cells per second of processor time, one thread a rank, 4000 clouds of 1e2 to 1e6 cm^-3, dt 1e3 yr"]
+    for mode in ("exact", "auto"):
+        best = {launch: [0.0] for launch in launches}
+        for _ in range(repeats):
+            for launch, mpi in launches.items():
+                done = subprocess.run(
+                    [*launch, programs[mpi], mode], check=True, env=os.environ | AS_ROOT, capture_output=True, text=True
+                )
+                found = sorted(float(word) for word in done.stdout.split())
+                best[launch] = max(best[launch], found, key=min)
+        for launch, speeds in best.items():
+            told = " and ".join(f"{speed:.0f}" for speed in speeds)
+            share = min(speeds) / best[()][0]
+            lines.append(
+                f"  mode {mode:<8}{' '.join(launch) or 'without mpirun':<20}{told:<20}{share:.3f} of a process"
+            )
+    return lines
+
+
 def cores(launch: tuple[str, ...]) -> str:
     """What `nproc` says on every rank: how many threads OpenMP would start there."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | AS_ROOT
@@ -129,7 +163,7 @@ def main() -> None:
     """Print the table and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=40, help="of the flows; 0: the library alone, for a busy machine")
     parser.add_argument("--prefix", type=Path, help="an installed libpcs, instead of one that is built here")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "mpi_scaling.txt")
     given = parser.parse_args()
@@ -137,18 +171,19 @@ def main() -> None:
     programs = {mpi: build(prefix, mpi) for mpi in (False, True)}
     mpirun = subprocess.run(["mpirun", "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
     table = Table()
-    table(*describe_machine(), mpirun, f"colliding flows, 128 x 128 cells, the first {given.steps} steps; {MODEL}")
-    table(f"best of {given.repeats} runs that take turns; every row computes the same bits")
+    table(*describe_machine(), mpirun, f"{MODEL}; best of {given.repeats} runs that take turns")
     table()
     table("cores that a rank may use, hence threads that it starts unless OMP_NUM_THREADS says otherwise:")
     for launch in dict.fromkeys(row.launch for row in ROWS):
         table(f"  {' '.join(launch) or 'without mpirun':<36}{cores(launch)}")
+    table()
+    table(*rank_speeds(prefix, given.repeats))
     case = (ROOT / "fortran_example" / "cases" / "colliding_flows.nml").read_text(encoding="utf-8")
     case = case.replace("&case", f"&case\n  run%max_steps = {given.steps}\n  chemistry%options = {OPTIONS}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "case.nml"
         path.write_text(case, encoding="utf-8")
-        for mode in ("exact", "auto"):
+        for mode in ("exact", "auto") if given.steps else ():
             table()
             table(*measure(mode, programs, path, given.repeats))
     table.write(given.output)
