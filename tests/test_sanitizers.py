@@ -32,6 +32,7 @@ def link(kind: str) -> list[str]:
         f"-DCMAKE_CXX_FLAGS={' '.join(flags(kind))}",
         f"-DPCS_OPENMP={openmp}",
         "-DPCS_EMBED=OFF",
+        f"-DPCS_GENERATE={'ON' if kind == ADDRESS else 'OFF'}",  # straight-line code takes minutes to compile so
         "-DCMAKE_INSTALL_LIBDIR=lib",
         "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
     ]

@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
     CHECK(chemistry.rate_coefficients(all, k.data()) == 0 && k[0] > 0);
     CHECK(chemistry.rhs(all, rhs.data(), status.data()) == 0 && status[0] == PCS_STATUS_UNCHANGED);
     CHECK(chemistry.jacobian(all, J.data()) == 0 && n == before);
-    // Two-body terms alone but for cosmic rays: n.J is between once and twice the rate of change's terms; the charge is
+    // What is made of charge comes from charge.
     // kept.
     double charge = 0;
     for (int i = 0; i < S; ++i) charge += chemistry.composition(3, i) * rhs[static_cast<std::size_t>(i)];
