@@ -4,6 +4,7 @@
 
 From a source archive (packed first, not counted), and with --wheel (`make wheel`) from that wheel too. pip's and the
 compilers' caches are left out; fetching the requirements from the registry is counted, installing compilers is not.
+Seconds of the wall and of processors: on a busy machine the latter tell what it would be on an idle one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -31,25 +33,30 @@ def program(language: str) -> str:
     return str(found)
 
 
-def first_step(package: Path, say: Callable[..., None]) -> float:
-    """Install a package in an empty directory and build and run both programs; seconds of wall time in all."""
+def processor_seconds() -> float:
+    """What all commands so far took of the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def first_step(package: Path, say: Callable[..., None]) -> None:
+    """Install a package in an empty directory and build and run both programs."""
     environment = {name: value for name, value in os.environ.items() if name not in CACHES}
-    total = 0.0
+    begin, begin_processor = time.perf_counter(), processor_seconds()
     with tempfile.TemporaryDirectory() as empty:
         folder = Path(empty)
 
         def shell(what: str, command: str) -> None:
-            nonlocal total
-            start = time.perf_counter()
+            start, used = time.perf_counter(), processor_seconds()
             result = subprocess.run(
                 ["sh", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
             seconds = time.perf_counter() - start
             if result.returncode:
                 raise SystemExit(f"{command}\n{result.stdout}{result.stderr}")
-            total += seconds
             answer = result.stdout.strip().splitlines()
-            say(f"  {seconds:7.1f} s  {what}{': ' + answer[0] if answer else ''}")
+            used = processor_seconds() - used
+            say(f"  {seconds:7.1f} {used:7.1f} s  {what}{': ' + answer[0] if answer else ''}")
 
         shell("virtual environment", f"{sys.executable} -m venv venv")
         shell(
@@ -63,8 +70,8 @@ def first_step(package: Path, say: Callable[..., None]) -> float:
         shell("C: a step", "./host_c")
         shell("Fortran: compile", f"gfortran $({ask} --fortran-source) host.f90 -o host_fortran $({ask} --libs)")
         shell("Fortran: 20 steps of 1000 cells", "./host_fortran")
-    say(f"  {total:7.1f} s  in all")
-    return total
+        wall, used = time.perf_counter() - begin, processor_seconds() - begin_processor
+        say(f"  {wall:7.1f} {used:7.1f} s  in all")
 
 
 def main() -> None:
@@ -72,7 +79,7 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path, help="measure this wheel too")
     chosen = parser.parse_args()
     table = Table()
-    table("from an empty directory to the first step (wall time; compilers are installed; no caches)")
+    table("from an empty directory to the first step (compilers are installed; no caches): wall time, processors' time")
     table(*describe_machine())
     if chosen.wheel:
         table(f"from the wheel {chosen.wheel.name}")

@@ -105,7 +105,7 @@ def test_all_interfaces_come_along(installed: Path) -> None:
     headers = {path.name for path in (installed / "include").iterdir() if path.is_file()}
     ours = [*(ROOT / "bindings" / "c").glob("*.h"), *(ROOT / "bindings" / "cpp").glob("*.hpp")]
     assert headers == {path.name for path in ours}
-    assert {"pcs.h", "pcs_status.h"} <= headers
+    assert {"pcs.h", "pcs_status.h", "pcs.hpp"} <= headers
 
 
 def configure_part(folder: Path, *options: str) -> dict[str, str]:

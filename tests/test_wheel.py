@@ -82,6 +82,7 @@ def test_wheel_contents(wheel: Path) -> None:
         "lib/pkgconfig/pcs.pc",
         "lib/cmake/pychemsurrogate/pychemsurrogateConfig.cmake",
         "include/pcs.h",
+        "include/pcs.hpp",
         "include/pcs_status.h",
         "share/pychemsurrogate/fortran/pychemsurrogate.f90",
     ):
