@@ -18,13 +18,15 @@ from threading import Barrier
 import guide
 import numpy as np
 import pytest
-from native_build import MODEL, PATH, ROOT, NativeBuild, build, has_fortran
+from native_build import MODEL, PATH, ROOT, NativeBuild, build, has_fortran, needs_libpython
 from numpy.typing import NDArray
 from test_c import SOURCES, broken_models, read_result, write_cells
 from workload import Workload, workload
 
 from pychemsurrogate import Solver
 from pychemsurrogate.network import Network
+
+pytestmark = needs_libpython
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
