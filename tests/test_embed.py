@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -193,6 +194,14 @@ def test_the_order_of_the_search(libpcs_embed: NativeBuild, program: Path, tmp_p
     environment(active)
     given["VIRTUAL_ENV"] = str(active)
     assert "(the environment that libpcs_embed lies in)" in failure([program, MODEL, "-", "-"], **given)[1]
+    packages = tmp_path / "prefix" / "lib" / f"python{VERSION}" / "site-packages"  # of no virtual environment
+    (tmp_path / "prefix" / "bin").mkdir(parents=True)
+    (tmp_path / "prefix" / "bin" / f"python{VERSION}").symlink_to(Path(sys.executable).resolve())
+    packages.mkdir(parents=True)
+    shutil.copy(here / "lib" / libpcs_embed.soname, packages)
+    given["LD_LIBRARY_PATH"] = str(packages)
+    python = tmp_path / "prefix" / "bin" / f"python{VERSION}"
+    assert f"{python} (the environment that" in failure([program, MODEL, "-", "-"], **given)[1]
     given["LD_LIBRARY_PATH"] = str(tmp_path / "elsewhere")
     assert "(VIRTUAL_ENV)" in failure([program, MODEL, "-", "-"], **given)[1]
     del given["VIRTUAL_ENV"]
