@@ -45,12 +45,9 @@ def build_driver(folder: Path, build: Path) -> Path:
         ["gfortran", "-O2", f"-I{build / 'fortran'}", f"-J{folder}", "-c", HERE / "call_overhead.f90", "-o", module],
         check=True,
     )
-    includes = [f"-I{ROOT / 'bindings' / 'c'}", f"-I{ROOT / 'native' / 'include'}"]
-    subprocess.run(
-        ["g++", "-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", *includes, "-c", HERE / "call_overhead.cpp"]
-        + ["-o", driver],
-        check=True,
-    )
+    flags = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror"]
+    flags += [f"-I{ROOT / 'bindings' / 'c'}", f"-I{ROOT / 'native' / 'include'}"]
+    subprocess.run(["g++", *flags, "-c", HERE / "call_overhead.cpp", "-o", driver], check=True)
     libraries = [build / "lib" / "libpcs_fortran.a", f"-L{build / 'lib'}", f"-Wl,-rpath,{build / 'lib'}", "-lpcs"]
     libraries += [build / "libpcs_core.a", "-lgfortran", "-fopenmp", "-ldl"]
     subprocess.run(["g++", driver, module, *libraries, "-o", program], check=True)

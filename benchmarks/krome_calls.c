@@ -1,4 +1,4 @@
-/* krome() and krome_batch() of libkrome against pcs_step, in one process and in turns. SPDX-License-Identifier: BSD-3-Clause
+/* krome() and krome_batch() against pcs_step, in one process and in turns. SPDX-License-Identifier: BSD-3-Clause
  *
  * Usage: krome_calls MODEL CELLS COUNT REPEATS RTOL. CELLS: COUNT times T [K], zeta [1/s], dt [s], n [cm^-3] in KROME's
  * order. Prints the median processor time of a cell [us]: pcs_step cell by cell, krome cell by cell, pcs_step of all

@@ -3,8 +3,8 @@
 
 Usage: python benchmarks/krome_calls.py [--cells N] [--repeats N] [--seed N] [--output FILE]
 
-libkrome is generated for the shipped network and built as a user would; one C program calls it and libpcs in turns, with
-the same cells, in mode exact, on one thread (krome_calls.c). A krome() call from C passes one routine more than one from
+libkrome is generated for the shipped network and built as a user would; one C program calls it and libpcs in turns,
+with the same cells, in mode exact, on one thread (krome_calls.c). A call from C passes one routine more than one from
 Fortran. The ratios are medians over the turns of the processor's time, native over krome: 1 means that nothing is lost.
 """
 
@@ -65,7 +65,8 @@ def main() -> None:
         program = build(folder)
         use_one_core()
         table("krome() and krome_batch() of libkrome against pcs_step, mode exact, one thread", *describe_machine())
-        table(f"{options.cells} cells, seed {options.seed}; {options.repeats} turns, medians of the processor's time [us a cell]")
+        turns = f"medians of {options.repeats} turns of the processor's time [us a cell]"
+        table(f"{options.cells} cells, seed {options.seed}; {turns}")
         table("ratio: native / krome, the median of the turns' own ratios; 1: nothing is lost", "")
         table("  rtol  dt [yr]   pcs_step    krome  ratio   pcs_step (all)  krome_batch  ratio")
         worst = float("inf")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The example hydro code under mpirun: is a rank as fast as a process, two ranks as two threads, how equal are they?
 
-Usage: python benchmarks/mpi_scaling.py [--repeats N] [--steps N] [--output FILE]
+Usage: python benchmarks/mpi_scaling.py [--repeats N] [--steps N] [--prefix FOLDER] [--output FILE]
 
 Needs gfortran and Open MPI (tools/setup.sh fortran mpi). The first steps of the colliding flows (128 x 128 cells), by
 the program without MPI and by the one with it, which take turns. Milliseconds are wall time a step, of the slowest
@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks" / "mpi"
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-# Where the surrogate serves most cells; costs fixed, no threshold moves: every row computes the same bits.
+# Where the surrogate serves most cells. No threshold moves and there is no router: every row computes the same bits.
 MODEL = "osu_09_2008-multiclock"
-OPTIONS = '"audit=0", "costs=1.2,1.1,1.5,2.8"'
+OPTIONS = '"audit=0"'
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,25 @@ ROWS = (
 )
 
 
-def build(mpi: bool) -> Path:
+def cmake(*words: object) -> None:
+    """Run cmake silently."""
+    subprocess.run(["cmake", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+
+def install() -> Path:
+    """Build libpcs and return where it is installed."""
+    prefix, folder = BUILD / "prefix", BUILD / "libpcs"
+    cmake("-S", ROOT, "-B", folder, "-G", "Ninja", "-DPCS_FORTRAN=ON", f"-DCMAKE_INSTALL_PREFIX={prefix}")
+    cmake("--build", folder, "--target", "install")
+    return prefix
+
+
+def build(prefix: Path, mpi: bool) -> Path:
     """Compile the program with or without MPI."""
-    prefix, folder = BUILD / "prefix", BUILD / ("with" if mpi else "without")
-    switch = f"-DEXAMPLE_MPI={'ON' if mpi else 'OFF'}"
-    for command in (
-        ["-S", ROOT, "-B", BUILD / "libpcs", "-G", "Ninja", "-DPCS_FORTRAN=ON", f"-DCMAKE_INSTALL_PREFIX={prefix}"],
-        ["--build", BUILD / "libpcs", "--target", "install"],
-        ["-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}", switch],
-        ["--build", folder],
-    ):
-        subprocess.run(["cmake", *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    folder = BUILD / ("with" if mpi else "without")
+    options = [f"-DCMAKE_PREFIX_PATH={prefix}", f"-DEXAMPLE_MPI={'ON' if mpi else 'OFF'}"]
+    cmake("-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options)
+    cmake("--build", folder)
     return folder / "cloud_hydro"
 
 
@@ -122,9 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--prefix", type=Path, help="an installed libpcs, instead of one that is built here")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "mpi_scaling.txt")
     given = parser.parse_args()
-    programs = {mpi: build(mpi) for mpi in (False, True)}
+    prefix = given.prefix or install()
+    programs = {mpi: build(prefix, mpi) for mpi in (False, True)}
     mpirun = subprocess.run(["mpirun", "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
     table = Table()
     table(*describe_machine(), mpirun, f"colliding flows, 128 x 128 cells, the first {given.steps} steps; {MODEL}")

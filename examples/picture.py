@@ -28,7 +28,8 @@ def draw(run_file: str, picture: str) -> None:
         rows, columns, figsize=(columns * width, rows * height + 0.3), sharex=True, sharey=True, layout="constrained"
     )
     for axis, (label, field, colours) in zip(axes.flat, panels, strict=True):
-        norm = None if label == cost[0] else mpl.colors.LogNorm(max(field.min(), 1e-5 * field.max()), field.max())
+        low, high = max(field.min(), 1e-5 * field.max()), field.max()
+        norm = None if high < 3 * low else mpl.colors.LogNorm(low, high)
         image = axis.imshow(field.T, origin="lower", extent=(left, right, bottom, top), norm=norm, cmap=colours)
         axis.set_title(label, fontsize=10)
         figure.colorbar(image, ax=axis, shrink=0.9)
@@ -37,7 +38,7 @@ def draw(run_file: str, picture: str) -> None:
     for axis in axes[:, 0]:
         axis.set_ylabel("y [pc]")
     figure.suptitle(title, fontsize=11)
-    figure.savefig(picture, dpi=110)
+    figure.savefig(picture, dpi=100)
 
 
 if __name__ == "__main__":

@@ -23,22 +23,30 @@ class Tally:
     """What the chemistry did in a run, over the cells of a grid with ghost cells.
 
     interior: (x, y) int8, 1 in real cells; statuses: cell steps by status; integrator_steps, learned: (x, y), the exact
-    integrator's steps and the steps of a learned path; repaired: cells whose input was mended; started: the clock.
+    integrator's steps and the steps of a learned path; repaired: cells whose input was mended. Seconds are the
+    processor's, all threads together, from the end of the first step on (in which pyro2 compiles and the router
+    measures its costs): seconds_coupling of all that the chemistry asks for, seconds_library of the solver's call.
     """
 
     interior: NDArray[np.int8]
     statuses: Counter[int] = field(default_factory=Counter)
     calls: int = 0
     repaired: int = 0
-    seconds_chemistry: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
+    seconds_coupling: float = 0.0
+    seconds_library: float = 0.0
+    started: float = field(default_factory=time.process_time)
 
     def __post_init__(self) -> None:
         self.integrator_steps = np.zeros(self.interior.shape, dtype=np.int64)
         self.learned = np.zeros(self.interior.shape, dtype=np.int64)
 
-    def count(self, report: Report, order: str, seconds: float) -> None:
-        """Add a step. order: of the cells in the host's array, "C" or "F". A cell that was not served ends the run."""
+    def count(self, report: Report, order: str, started: float, called: float) -> None:
+        """Add a step that has just ended; a cell that was not served ends the run.
+
+        order: of the cells in the host's array, "C" or "F"; started, called: time.process_time() when the coupling
+        began and when the solver was called.
+        """
+        now = time.process_time()
         if not report.ok:
             raise RuntimeError(report.advice())
         status = report.status.reshape(self.interior.shape, order=order)
@@ -47,7 +55,11 @@ class Tally:
         self.learned += status == Status.SURROGATE
         self.calls += 1
         self.repaired += report.repaired
-        self.seconds_chemistry += seconds
+        if self.calls == 1:
+            self.started = now
+        else:
+            self.seconds_coupling += now - started
+            self.seconds_library += now - called
 
     def inner(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """The real cells of an array on the grid with ghost cells."""
@@ -66,7 +78,7 @@ def write_run(
     extent_pc: list[float],
 ) -> None:
     """Save the fields of a run and print its table. n_h, temperature_k (x, y); n (species, x, y), cm^-3 and K."""
-    seconds_gas = time.perf_counter() - tally.started - tally.seconds_chemistry
+    seconds_gas = time.process_time() - tally.started - tally.seconds_coupling
     totals = np.einsum("es,sxy->exy", chemistry.network.tables().composition, n)
     ions = np.einsum("s,sxy->xy", np.abs(chemistry.network.tables().composition[-1]), n)
     per_h = totals[:-1] / n_h
@@ -75,10 +87,14 @@ def write_run(
     print(f"{n_h.shape[0]} x {n_h.shape[1]} cells, {tally.calls} steps to {time_kyr:g} kyr")
     for status, count in sorted(tally.statuses.items()):
         print(f"{count / tally.statuses.total():9.4%} of the cell steps: {STATUS_MESSAGES[Status(status)]}")
-    print(f"{tally.seconds_chemistry:.1f} s chemistry, {seconds_gas:.1f} s gas; {tally.repaired} inputs repaired")
+    seconds_around = tally.seconds_coupling - tally.seconds_library
+    print(
+        f"processor: {seconds_gas:.1f} s gas, {tally.seconds_library:.1f} s chemistry, {seconds_around:.1f} s around it"
+    )
     print(f"n_H {n_h.min():.3g} .. {n_h.max():.3g} cm^-3, T {temperature_k.min():.3g} .. {temperature_k.max():.3g} K")
     print("elements per H nucleus differ between cells by", dict(zip(elements, spread.tolist(), strict=True)))
     print(f"net charge over charges {np.abs(totals[-1] / ions).max():.1e}; lowest abundance {(n / n_h).min():.1e}")
+    print(f"inputs repaired: {tally.repaired}")
     for name in ("CO", "C", "C+", "e-", "OH", "H2O"):
         print(f"mean {name}/H {n[chemistry.index(name)].sum() / n_h.sum():.4e}")
     np.savez_compressed(
@@ -94,7 +110,7 @@ def write_run(
         calls=tally.calls,
         repaired=tally.repaired,
         statuses=np.array(sorted(tally.statuses.items())).reshape(-1, 2),
-        seconds=np.array([tally.seconds_chemistry, seconds_gas]),
+        seconds=np.array([seconds_gas, tally.seconds_coupling, tally.seconds_library]),
         time_kyr=time_kyr,
         extent_pc=np.array(extent_pc),
     )

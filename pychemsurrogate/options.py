@@ -23,6 +23,7 @@ class Option(NamedTuple):
         return tuple(self.values.split("; " if ";" in self.values else ", ")) if self.type == "choice" else ()
 
 
+# fmt: off
 _ROWS = (
     Option("mode", "choice", "auto", "auto, surrogate, exact", "which path serves a cell; a model that holds a network alone is exact"),
     Option("path", "text", "", "a learned path of the model, or empty: all of them", "the one learned path that may serve, of a model that names several. Mode surrogate, and a trajectory, use the last, which is the most accurate"),
@@ -44,4 +45,5 @@ _ROWS = (
     Option("engine", "choice", "native", "native, torch", "torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves integrator=scipy as well (docs/hosts/embed.md)"),
     Option("device", "text", "cpu", "cpu, or a device of PyTorch such as cuda or cuda:1", "where engine torch works (default there, off the cpu); libpcs_embed alone has others than the cpu"),
 )
+# fmt: on
 OPTIONS: Final[dict[str, Option]] = {row.name: row for row in _ROWS}

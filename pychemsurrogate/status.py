@@ -51,7 +51,7 @@ STATUS_MESSAGES: Final[dict[Status, str]] = {
     Status.BAD_INPUT: "failed, input unchanged: an abundance, temperature, condition or dt is negative, NaN or infinite; mend the cell, or set repair=floor for small negatives",
     Status.STEP_LIMIT: "failed, input unchanged: the integrator's step limit was reached; raise max_steps or shorten dt",
     Status.NON_FINITE: "failed, input unchanged: the solution was not finite; check the cell's state, or shorten dt",
-    Status.UNSUPPORTED: "failed, input unchanged: temperature, density or dt is outside what any path supports; see the limits in the documentation",
+    Status.UNSUPPORTED: "failed, input unchanged: temperature, density or dt is outside what any path supports, or the formula of a rate is negative or not finite there; see the limits in the documentation",
     Status.NO_EQUILIBRIUM: "failed, input unchanged: the state still changed after the last round of the search for equilibrium; search with a longer duration or a larger tolerance",
 }
 

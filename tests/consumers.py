@@ -13,12 +13,16 @@ HOSTS = ["host_c", "host_cpp", *(["host_fortran"] if has_fortran() else [])]
 
 
 def assert_hosts_answer(
-    folder: Path, expected: float, models: tuple[str, ...] = ("osu_09_2008",), hosts: list[str] = HOSTS
+    folder: Path,
+    expected: float,
+    models: tuple[str, ...] = ("osu_09_2008",),
+    hosts: list[str] = HOSTS,
+    rel: float = 1e-14,
 ) -> None:
     """Every host opens every model by its name and prints the same n(CO) [cm^-3]."""
     for host in hosts:
         for model in models:
-            assert float(run([folder / host, model])) == pytest.approx(expected, rel=1e-14)
+            assert float(run([folder / host, model])) == pytest.approx(expected, rel=rel)
 
 
 def build_by_cmake(project: str, folder: Path, *options: object, languages: list[str] = LANGUAGES) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from native_build import ROOT, NativeBuild, run
+from native_build import ROOT, STRICT, NativeBuild, run
 from numpy.typing import NDArray
 from workload import Workload
 
@@ -53,7 +53,7 @@ class Krome:
 
     def c(self, name: str, folder: Path) -> Path:
         """Compile and link tests/krome/<name>.c, strict C99."""
-        build = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", *self.extra, f"-I{self.folder}"]
+        build = ["gcc", "-std=c99", *STRICT, "-O1", *self.extra, f"-I{self.folder}"]
         run([*build, CLIENTS / f"{name}.c", "-o", folder / name, *self.link, "-lm"])
         return folder / name
 
@@ -67,7 +67,7 @@ class Krome:
 
 @dataclass(frozen=True)
 class Records:
-    """Steps of a client: T [K], ionisation rate [1/s], dt [s] (steps,); n before and after (steps, S), ours in order."""
+    """A client's steps: T [K], ionisation rate [1/s], dt [s] (steps,); n before and after (steps, S), in our order."""
 
     temperature: FloatArray
     crate: FloatArray

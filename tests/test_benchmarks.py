@@ -8,13 +8,15 @@ from pathlib import Path
 
 import cvode
 import exact_integrator
+import expression_rates
+import krome_calls
 import krome_setting
 import large_cvode
 import large_networks
 import numpy as np
 import pytest
 import scaling
-from native_build import BUILD, ROOT, build, run
+from native_build import BUILD, ROOT, build, has_fortran, run
 from workload import workload
 
 from pychemsurrogate.network import Network, parse_network
@@ -247,3 +249,31 @@ def test_a_short_run_of_the_call_benchmark(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "call_overhead.py"
     run([sys.executable, script, "--cells", "256", "--repeats", "1", "--build", BUILD, "--output", table])
     check_call_overhead(table.read_text())
+
+
+def test_expression_rates(osu: Network) -> None:
+    networks = {
+        "closed": osu,
+        "formulas": expression_rates.as_formulas(osu),
+        "fits": expression_rates.as_formulas(osu, 8),
+    }
+    k = {label: net.rate_coefficients(30.0, {"zeta": 1e-16}) for label, net in networks.items()}
+    np.testing.assert_allclose(k["formulas"], k["closed"], rtol=1e-14)
+    np.testing.assert_allclose(k["fits"], k["closed"], rtol=1e-2)
+    rows = expression_rates.compare(networks, workload(osu, 16, seed=1), "tables", repeats=1)
+    assert rows.keys() == networks.keys()
+    assert all(speed > 0 for speed, _ in rows.values())
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not has_fortran(), reason="no gfortran")
+def test_krome_calls(tmp_path: Path) -> None:
+    """It measures what it says; the ratios themselves are of the committed run."""
+    table = tmp_path / "krome_calls.txt"
+    program = ROOT / "benchmarks" / "krome_calls.py"
+    run([sys.executable, program, "--cells", "50", "--repeats", "3", "--output", table])
+    rows = [line.split() for line in table.read_text().splitlines() if line.startswith("  1e-")]
+    assert len(rows) == len(krome_calls.RTOLS) * len(krome_calls.STEPS_YR)
+    for _, _, native, krome, ratio, native_all, batch, batch_ratio in rows:
+        assert float(ratio) == pytest.approx(float(native) / float(krome), rel=0.3)
+        assert float(batch_ratio) == pytest.approx(float(native_all) / float(batch), rel=0.3)

@@ -80,6 +80,13 @@ def test_integrator_keeps_its_promises(isa: str) -> None:
 
 
 @isas
+def test_formulas_keep_their_promises(isa: str) -> None:
+    """What test_expression.py says of values and bits."""
+    chosen = "native_values or itself_alone or by_formulas"
+    assert "3 passed" in passed(isa, "test_expression.py", chosen)
+
+
+@isas
 def test_learned_step_keeps_its_promises(isa: str) -> None:
     """What test_step.py says of the verbs, bits, conservation and the box."""
     chosen = "agree_after or conserves or vanishes or itself_alone or outside_the_box"

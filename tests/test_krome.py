@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,15 @@ import krome_build
 import native_build
 import numpy as np
 import pytest
+from conftest import DECAY_CHAIN
 from guide import block
 from krome_build import Krome, Records, build, generate, write_cells
 from native_build import NativeBuild, run
-from workload import workload
+from test_krome_generate import KROME_FILE
+from workload import Workload, workload
 
 from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF
-from pychemsurrogate.network import Network
+from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.network.species import ELECTRON_NAME
 
 pytestmark = pytest.mark.skipif(not native_build.has_fortran(), reason="no gfortran")
@@ -55,7 +58,9 @@ def assert_right(records: Records, network: Network, rtol: float = 1e-4) -> None
     assert (np.abs(drift) <= 1e-13 * size).all()
     few = slice(None, None, -(-len(records.dt) // 12))
     conditions = {"zeta": records.crate[few]}
-    truth, status = ScipyBDF(network).advance(records.before[few], records.dt[few], records.temperature[few], conditions)
+    truth, status = ScipyBDF(network).advance(
+        records.before[few], records.dt[few], records.temperature[few], conditions
+    )
     assert (status > 0).all()
     n_H = records.before[few] @ network.tables().scale_weights
     counted = truth > 1e-12 * n_H[:, None]
@@ -81,6 +86,44 @@ def test_fortran_hosts(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: 
     assert len(records.dt) == steps
     assert_right(records, osu)
     assert_bits(records, osu)
+
+
+def test_amuse_like_with_a_krome_network_file(libpcs: NativeBuild, tmp_path: Path) -> None:
+    """From KROME's own format: species in its order, two variables, formulas as rates; variables for each particle."""
+    file, folder = tmp_path / "react_small", tmp_path / "build"
+    file.write_text(KROME_FILE)
+    generate(file, folder)
+    build(folder, libpcs)
+    network = load_network(file, format="krome")
+    krome = Krome(folder, libpcs, network)
+    assert krome.order == list(range(network.n_species))
+    rng = np.random.default_rng(2)
+    particles = 12
+    n = 10 ** rng.uniform(-2, 3, (particles, network.n_species))
+    n[:, 0] = n[:, 1:] @ [s.charge for s in network.species[1:]]
+    dt, temperature = 10 ** rng.uniform(9, 13, particles), 10 ** rng.uniform(2, 4.1, particles)
+    zeta = 10 ** rng.uniform(-17, -14, particles)
+    cells = write_cells(tmp_path / "cells.bin", Workload(n, dt, temperature, {"zeta": zeta}), krome.order)
+    run([krome.fortran("amuse_like", tmp_path), cells, tmp_path / "out", particles])
+    records = krome.records(tmp_path / "out")
+    conditions = {"zeta": zeta, "A_V": 1 + 0.25 * np.arange(1, particles + 1)}
+    np.testing.assert_allclose(records.before, n, rtol=1e-14)
+    truth, status = ScipyBDF(network).advance(records.before, dt, temperature, conditions)
+    assert (status > 0).all()
+    counted = truth > 1e-12 * n.sum(axis=1)[:, None]
+    assert np.abs(np.log10(records.after[counted] / truth[counted])).max() < 1e-3
+    assert np.abs(np.log10(records.after / records.before)).max() > 0.1
+    composition = network.tables().composition
+    drift = np.abs(composition @ (records.after - records.before).T)
+    assert (drift <= 1e-13 * (np.abs(composition) @ records.before.T)).all()
+
+
+def test_a_network_without_conditions_electrons_and_metals(libpcs: NativeBuild, tmp_path: Path) -> None:
+    """It compiles without a warning, with every option of the generator; the tables are empty where they may be."""
+    (tmp_path / "decay.network").write_text(DECAY_CHAIN)
+    generate(tmp_path / "decay.network", tmp_path / "b", "--use-x", "--ierr", "--conserve")
+    build(tmp_path / "b", libpcs)
+    assert (tmp_path / "b" / "libkrome.so").exists()
 
 
 def test_phantom_like(krome_x: Krome, osu: Network, cell_file: Path, tmp_path: Path) -> None:
@@ -114,11 +157,16 @@ def test_threads(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path) 
 def test_misuse(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path) -> None:
     program = krome_n.fortran("misuse", tmp_path)
     foreign = tmp_path / "foreign.pcs"
-    other = osu.restricted(max_heavy_atoms=1)
-    assert other.n_species < osu.n_species
-    krome_build.write_model(other, foreign)
+    other = [
+        osu.restricted(max_heavy_atoms=1),
+        Network("another order", osu.species[::-1], osu.reactions, osu.conditions),
+        Network("other reactions", osu.species, osu.reactions[1:], osu.conditions),
+        Network("other conditions", osu.species, osu.reactions, ("zeta", "A_V")),
+    ]
     model = krome_n.folder / "krome.pcs"
-    assert run([program, model, foreign, tmp_path / "missing.pcs", cell_file]) == "all checks passed\n"
+    for network in other:
+        krome_build.write_model(network, foreign)
+        assert run([program, model, foreign, tmp_path / "missing.pcs", cell_file]) == "all checks passed\n"
 
 
 def interface_output(krome: Krome, cell_file: Path, folder: Path) -> dict[str, str]:
@@ -126,9 +174,7 @@ def interface_output(krome: Krome, cell_file: Path, folder: Path) -> dict[str, s
     return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
 
 
-def test_every_function_of_the_c_interface(
-    krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path
-) -> None:
+def test_every_function_of_the_c_interface(krome_n: Krome, osu: Network, cell_file: Path, tmp_path: Path) -> None:
     shown = interface_output(krome_n, cell_file, tmp_path)
     order = krome_n.order
     cell = np.fromfile(cell_file)[: 3 + osu.n_species]
@@ -241,16 +287,36 @@ print(*names, pyk.lib.krome_get_mu(x) > 1, pyk.lib.krome_get_index(b"CO") == pyk
 x[0] = np.nan
 pyk.lib.krome(x, ctypes.byref(T), ctypes.byref(dt), ctypes.byref(ierr))
 print(ierr.value, pyk.lib.krome_get_status(), b"NaN" in pyk.lib.krome_get_message())
+# The model's surrogate, in one call for all cells.
+many, user, status = cells[:, 3:].copy(), cells[:, 1].copy(), np.full(len(cells), 99, np.intc)
+exact = many.copy()
+for mode, n in ((b"exact", exact), (b"auto", many)):
+    assert pyk.lib.krome_set_option(b"mode", mode) == 0
+    assert pyk.lib.krome_batch(len(n), n, cells[:, 0].copy(), 1e11, user.ctypes.data, status.ctypes.data) == 0
+    print(mode.decode(), set(status) == {{10}}, set(status) <= {{0, 1, *range(11, 19)}})
+counted = exact > 1e-6 * exact.sum(axis=1)[:, None]
+print(np.abs(np.log10(many[counted] / exact[counted])).max() < 0.3)
 """)
-    assert run([sys.executable, program]) == "E HCO+ 31536000.0 True True\n-1 -1 True\n"
+    expected = "E HCO+ 31536000.0 True True\n-1 -1 True\nexact True False\nauto False True\nTrue\n"
+    assert run([sys.executable, program]) == expected
     assert_bits(krome_n.records(tmp_path / "out"), osu)
 
 
-def test_model_is_looked_for_in_three_places(krome_n: Krome, cell_file: Path, tmp_path: Path) -> None:
-    """$KROME_MODEL, then the folder of the makefile, then the working directory; the message names them."""
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`cmake --install` of libpcs."""
+    folder = tmp_path_factory.mktemp("installed")
+    run(["cmake", "--install", native_build.build().folder, "--prefix", folder])
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="needs pkg-config")
+def test_model_is_looked_for_in_three_places(krome_n: Krome, installed: Path, tmp_path: Path) -> None:
+    """$KROME_MODEL, then the folder of the makefile, then the working directory. Libpcs is found by pkg-config."""
     moved = tmp_path / "moved"
     generate("osu_09_2008", moved, "--ierr", "--mode", "exact")
-    run(["make", "-s", "-C", moved, f"PCS_LIBS=-L{krome_n.libpcs.libraries} -lpcs", "MODEL_DIR=/nowhere"])
+    environment = {"PKG_CONFIG_PATH": str(next(installed.rglob("pcs.pc")).parent)}
+    run(["make", "-s", "-C", moved, "MODEL_DIR=/nowhere"], environment)
     program = Krome(moved, krome_n.libpcs, krome_n.network).fortran("collapse", tmp_path)
     run([program, "-", tmp_path / "out"], cwd=moved)
     first = (tmp_path / "out").read_bytes()
@@ -262,11 +328,8 @@ def test_model_is_looked_for_in_three_places(krome_n: Krome, cell_file: Path, tm
     np.testing.assert_array_equal(before, after)
 
 
-def test_cmake_project(krome_n: Krome, cell_file: Path, tmp_path: Path) -> None:
+def test_cmake_project(krome_n: Krome, installed: Path, tmp_path: Path) -> None:
     """A host that adds the generated folder as a subdirectory, to the shared and to the static library."""
-    installed = tmp_path / "installed"
-    native_build.build()
-    run(["cmake", "--install", krome_n.libpcs.folder, "--prefix", installed])
     (tmp_path / "CMakeLists.txt").write_text(f"""
 cmake_minimum_required(VERSION 3.20)
 project(host LANGUAGES C Fortran)
@@ -314,6 +377,8 @@ def test_program_of_the_guide(krome_n: Krome, tmp_path: Path) -> None:
     source = tmp_path / "host.f90"
     source.write_text(block("krome", "fortran"), encoding="utf-8")
     program = tmp_path / "host"
-    run(["gfortran", "-Wall", "-Werror", f"-I{krome_n.folder}", f"-J{tmp_path}", source, "-o", program, *krome_n.link])
+    # As the page says: libkrome alone, which knows where its libpcs is.
+    link = [f"-L{krome_n.folder}", "-lkrome", f"-Wl,-rpath,{krome_n.folder}"]
+    run(["gfortran", "-Wall", "-Werror", f"-I{krome_n.folder}", f"-J{tmp_path}", source, *link, "-o", program])
     one, last = (float(line.split("=")[1]) for line in run([program]).splitlines())
     assert 0 < one < last < 2000

@@ -86,11 +86,16 @@ def collisional(T: float) -> float:
     return math.exp(-32.71 + 13.54 * e - 5.739 * e**2 + 1.563 * e**3 - 0.2877 * e**4)
 
 
+def recombination(T: float) -> float:
+    e = ln_electronvolts(T)
+    return math.exp(-28.61 - 0.7241 * e - 2.026e-2 * e**2)
+
+
 # The rates of PRIMORDIAL by hand: f(T, zeta, A_V, user_boost, n_H).
 RATES: list[Callable[[float, float, float, float, float], float]] = [
     lambda T, z, a, b, n: collisional(T),
-    lambda T, z, a, b, n: 3.92e-13 / (T * 8.617343e-5) ** -0.6353 if T < 5500 else 0.0,
-    lambda T, z, a, b, n: math.exp(-28.61 - 0.7241 * ln_electronvolts(T) - 2.026e-2 * ln_electronvolts(T) ** 2) if T > 5500 else 0.0,
+    lambda T, z, a, b, n: 3.92e-13 * (1 / (T * 8.617343e-5)) ** 0.6353 if T < 5500 else 0.0,
+    lambda T, z, a, b, n: recombination(T) if T > 5500 else 0.0,
     lambda T, z, a, b, n: 0.46 * z,
     lambda T, z, a, b, n: 0.5 * z * (1 + b),
     lambda T, z, a, b, n: 1.4e-18 * T**0.928 * math.exp(-T / 16200),
@@ -122,7 +127,6 @@ def test_rates_of_every_shape(primordial: KromeNetwork) -> None:
         )
         k = network.rate_coefficients(T, {"zeta": z, "A_V": a, "user_boost": b}, n)
         expected = [rate(T, z, a, b, n) for rate in RATES]
-        expected[1] = 3.92e-13 * (1 / (T * 8.617343e-5)) ** 0.6353 if T < 5500 else 0.0
         np.testing.assert_allclose(k, expected, rtol=1e-13, atol=1e-200)
 
 
@@ -253,7 +257,7 @@ REFUSED = {
     "@var:exp=1d0\n": 'the name "exp" is taken',
     "@var:a=1d0\n@var:A=2d0\n": ":3: @var: \"A\" is given twice, differently",
     "@var:a=b\n": ':2: @var a: in the expression "b"',
-    "@var:user_b=1\n@common:user_b\n": "is a @var already",
+    "@var:user_b=1\n@common:user_b\n": "is one of a @common variable",
     "@ghost:XYZ\n": ':2: the species "XYZ" is not supported',
     "/* a comment\n": ":2: the comment /* does not end",
     "1,H,H,H2\n": ":2: 4 fields where the format in force has 8",
@@ -305,6 +309,12 @@ def test_hydrogen_nuclei_without_hydrogen() -> None:
 def test_two_variables_for_one_condition() -> None:
     with pytest.raises(NetworkError, match="would both be the condition zeta"):
         parse_krome("@common:user_a,user_b\n", "f", "f", {"user_a": "zeta", "user_b": "zeta"})
+
+
+def test_commons_hold_for_the_whole_file() -> None:
+    file = read("@var:a=user_b\n@format:R,P,P,rate\nH,H+,E,a\n@common:user_b\n@common:user_c,user_b\n")
+    assert file.network.conditions == ("user_b", "user_c")
+    assert file.network.reactions[0].law.conditions == {"user_b": 1}
 
 
 def test_empty_file() -> None:

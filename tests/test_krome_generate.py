@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,11 @@ A -> a | arrhenius | 1 0 0
     with pytest.raises(GenerateError, match="the species A and A would both be krome_idx_A"):
         made(clash)
     with pytest.raises(GenerateError, match="more than the 16 letters"):
-        made(clash.replace("a X", "Averylongnamedspecies X").replace(" a\n", " Averylongnamedspecies\n").replace("> a ", "> Averylongnamedspecies "))
+        made(
+            clash.replace("a X", "Averylongnamedspecies X")
+            .replace(" a\n", " Averylongnamedspecies\n")
+            .replace("> a ", "> Averylongnamedspecies ")
+        )
     assert not (tmp_path / "b").exists()
 
 
@@ -190,7 +195,9 @@ def test_kromes_own_options() -> None:
     assert not NEEDLESS & {*REFUSED, *RENAMED}
 
 
-@pytest.mark.parametrize("option", ["-cooling=ATOMIC,H2", "--cooling", "-heating=COMPRESS", "-dust=10,C", "-photoBins=10"])
+@pytest.mark.parametrize(
+    "option", ["-cooling=ATOMIC,H2", "--cooling", "-heating=COMPRESS", "-dust=10,C", "-photoBins=10"]
+)
 def test_physics_that_is_not_here_is_refused_by_name(option: str, tmp_path: Path) -> None:
     output = refused("-n", "osu_09_2008", option, "-o", tmp_path / "b")
     assert f"KROME's option -{option.lstrip('-').partition('=')[0]} is not here: " in output
@@ -209,7 +216,9 @@ def test_physics_that_is_not_here_is_refused_by_name(option: str, tmp_path: Path
         ("9,H,E,H-,,,NONE,NONE,auto", "auto"),
     ],
 )
-def test_parts_of_a_network_that_are_not_here_are_refused(krome_file: Path, line: str, reason: str, tmp_path: Path) -> None:
+def test_parts_of_a_network_that_are_not_here_are_refused(
+    krome_file: Path, line: str, reason: str, tmp_path: Path
+) -> None:
     krome_file.write_text(KROME_FILE + line + "\n")
     output = refused(krome_file, "-o", tmp_path / "b")
     assert f"{krome_file.name}:10: " in output
@@ -230,7 +239,7 @@ def test_large_networks_fit_into_fortran(tmp_path: Path) -> None:
     species = [f"X{i}" for i in range(700)]
     text = "pychemsurrogate network 1\nname: long\nspecies: " + " ".join(species) + "\n"
     text += "".join(f"define: {s} Q=1 charge=0 mass_g=1e-24\n" for s in species) + "reactions:\n"
-    text += "".join(f"{a} -> {b} | arrhenius | 1e-10 0 0\n" for a, b in zip(species, species[1:], strict=False))
+    text += "".join(f"{a} -> {b} | arrhenius | 1e-10 0 0\n" for a, b in pairwise(species))
     generate(Source(ModelFile.from_network(parse_network(text))), tmp_path)
     lines = in_fortran(tmp_path, "krome_tables.f90").splitlines()
     assert max(map(len, lines)) <= 132

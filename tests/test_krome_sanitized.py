@@ -38,7 +38,9 @@ def test_clients_run_clean(libpcs: NativeBuild, osu: Network, tmp_path: Path) ->
     foreign = tmp_path / "foreign.pcs"
     write_model(osu.restricted(max_heavy_atoms=1), foreign)
     program = kinds["n"].fortran("misuse", tmp_path)
-    assert run([program, tmp_path / "n" / "krome.pcs", foreign, tmp_path / "missing.pcs", cells]) == "all checks passed\n"
+    assert (
+        run([program, tmp_path / "n" / "krome.pcs", foreign, tmp_path / "missing.pcs", cells]) == "all checks passed\n"
+    )
     assert "close 0" in run([kinds["n"].c("interface", tmp_path), cells])
     for client in ("collapse", "cloud", "flash_like", "enzo_like", "ramses_like", "threads"):
         run([kinds["n"].fortran(client, tmp_path), cells, tmp_path / "out", CELLS], {"OMP_NUM_THREADS": "2"})

@@ -19,7 +19,13 @@ pytestmark = pytest.mark.skipif(not (mpi.has_mpi() and native_build.has_fortran(
 
 MODEL = native_build.MODEL
 CASES = native_build.ROOT / "fortran_example" / "cases"
-FIXED = '"audit=0", "costs=1.2,1.1,1.5,2.8"'  # nothing is measured, no threshold moves
+FIXED = '"audit=0"'  # no threshold moves; this model has no router, hence no costs
+# The shipped model routes. Costs that make steps dear send the cells to its learned paths.
+RUNS = {
+    "exact": ("exact", MODEL, FIXED),
+    "auto": ("auto", MODEL, FIXED),
+    "routed": ("auto", MODEL.parent / "osu_09_2008.pcs", '"audit=0", "costs=1,3,1,2,4"'),
+}
 
 
 def small_collision(options: str = FIXED) -> str:
@@ -38,10 +44,16 @@ def mpi_program(serial_program: Path) -> Path:
     return native_build.cloud_hydro(mpi=True)
 
 
-def command(program: Path, folder: Path, case: str, mode: str = "auto") -> list[object]:
+def command(program: Path, folder: Path, case: str, mode: str = "auto", model: Path = MODEL) -> list[object]:
     folder.mkdir(parents=True)
     (folder / "case.nml").write_text(case, encoding="utf-8")
-    return [program, folder / "case.nml", "--model", MODEL, "--mode", mode, "--output", folder]
+    return [program, folder / "case.nml", "--model", model, "--mode", mode, "--output", folder]
+
+
+def run_of(name: str, program: Path, folder: Path) -> list[object]:
+    """The command of one of RUNS."""
+    mode, model, options = RUNS[name]
+    return command(program, folder, small_collision(options), mode, model)
 
 
 def answers(folder: Path) -> dict[str, bytes]:
@@ -59,16 +71,16 @@ def figures(folder: Path) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def serial_runs(serial_program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same case in one process, by mode."""
-    folders = {}
-    for mode in ("exact", "auto"):
-        folders[mode] = tmp_path_factory.mktemp("serial") / mode
-        native_build.run(command(serial_program, folders[mode], small_collision(), mode), {"OMP_NUM_THREADS": "1"})
+    """RUNS in one process."""
+    folders = {name: tmp_path_factory.mktemp("serial") / name for name in RUNS}
+    for name, folder in folders.items():
+        native_build.run(run_of(name, serial_program, folder), {"OMP_NUM_THREADS": "1"})
+    assert [figures(folder)["surrogate_share"] > 0.9 for folder in folders.values()] == [False, True, True]
     return folders
 
 
-def assert_same_run(serial: Path, program: Path, folder: Path, mode: str, ranks: int, threads: int = 1) -> None:
-    printed = mpi.mpirun(ranks, command(program, folder, small_collision(), mode), threads)
+def assert_same_run(serial: Path, name: str, program: Path, folder: Path, ranks: int, threads: int = 1) -> None:
+    printed = mpi.mpirun(ranks, run_of(name, program, folder), threads)
     assert printed.count("Summary") == 1  # one rank speaks
     expected, found = answers(serial), answers(folder)
     assert len(expected) == 5
@@ -77,20 +89,20 @@ def assert_same_run(serial: Path, program: Path, folder: Path, mode: str, ranks:
         assert found[name] == content, name
 
 
-@pytest.mark.parametrize(("mode", "ranks", "threads"), [("exact", 2, 1), ("auto", 2, 2)])
+@pytest.mark.parametrize(("name", "threads"), [("exact", 1), ("auto", 2), ("routed", 1)])
 def test_two_ranks_write_the_bits_of_one_process(
-    serial_runs: dict[str, Path], mpi_program: Path, tmp_path: Path, mode: str, ranks: int, threads: int
+    serial_runs: dict[str, Path], mpi_program: Path, tmp_path: Path, name: str, threads: int
 ) -> None:
-    assert_same_run(serial_runs[mode], mpi_program, tmp_path / "run", mode, ranks, threads)
+    assert_same_run(serial_runs[name], name, mpi_program, tmp_path / "run", 2, threads)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mode", ["exact", "auto"])
+@pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("ranks", [1, 3, 4, 12])  # 12: two or three rows each
 def test_any_number_of_ranks_writes_the_same_bits(
-    serial_runs: dict[str, Path], mpi_program: Path, tmp_path: Path, mode: str, ranks: int
+    serial_runs: dict[str, Path], mpi_program: Path, tmp_path: Path, name: str, ranks: int
 ) -> None:
-    assert_same_run(serial_runs[mode], mpi_program, tmp_path / "run", mode, ranks)
+    assert_same_run(serial_runs[name], name, mpi_program, tmp_path / "run", ranks)
 
 
 def test_imbalance_is_what_the_statuses_say(mpi_program: Path, tmp_path: Path) -> None:
@@ -123,7 +135,7 @@ def test_imbalance_of_many_steps(serial_runs: dict[str, Path], mpi_program: Path
 
 def test_audit_takes_the_same_cells_on_any_rank(serial_program: Path, mpi_program: Path, tmp_path: Path) -> None:
     """Audited cells are chosen by their own bits. Only a threshold that an audit moves is a rank's own matter."""
-    case = small_collision('"audit=0.02", "costs=1.2,1.1,1.5,2.8"')
+    case = small_collision('"audit=0.02"')
     native_build.run(command(serial_program, tmp_path / "one", case), {"OMP_NUM_THREADS": "1"})
     mpi.mpirun(2, command(mpi_program, tmp_path / "two", case))
     assert figures(tmp_path / "one")["audited_share"] > 0.01
@@ -167,7 +179,7 @@ def test_program_of_the_guide(osu: Network, tmp_path: Path) -> None:
 def test_python_host_writes_the_same_file(osu: Network, tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     script = native_build.ROOT / "examples" / "mpi_python" / "clouds.py"
-    fixed = ["--model", MODEL, "--audit", "0", "--costs", "1.2,1.1,1.5,2.8", "--cells", "301", "--steps", "3"]
+    fixed = ["--model", MODEL, "--audit", "0", "--cells", "301", "--steps", "3"]
     for ranks in (1, 2):
         words = [sys.executable, script, *fixed, "--output", tmp_path / f"{ranks}.npy"]
         seconds, exact = mpi.mpirun(ranks, words).splitlines()
@@ -182,6 +194,7 @@ def test_python_host_writes_the_same_file(osu: Network, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_short_run_of_the_benchmark(tmp_path: Path) -> None:
     script = native_build.ROOT / "benchmarks" / "mpi_scaling.py"
-    native_build.run([sys.executable, script, "--repeats", "1", "--steps", "2", "--output", tmp_path / "table.txt"])
+    options = ["--repeats", "1", "--steps", "2", "--prefix", native_build.install()]
+    native_build.run([sys.executable, script, *options, "--output", tmp_path / "table.txt"])
     table = (tmp_path / "table.txt").read_text(encoding="utf-8")
     assert table.count("\n  process, 1 thread ") == table.count("\n  2 ranks, 1 thread each") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import subprocess
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import guide
+import native_build
 import numpy as np
 import pytest
+import python_hosts
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from pychemsurrogate import Solver
 from pychemsurrogate.integrators.conserve import conservation_defect
@@ -131,12 +135,143 @@ def test_snippets_run_and_their_layouts_are_views(
     assert names["solver"].costs == solver.costs
 
 
+def test_torch_tensors_of_any_strides_are_advanced_in_place() -> None:
+    import torch
+
+    solver = Solver.load("osu_09_2008", mode="exact")
+    fields = torch.full((len(solver.species), 6, 4), 1e-16, dtype=torch.float64)
+    for name, density in {"H2": 500.0, "O": 0.2, "C+": 0.1, "e-": 0.1}.items():
+        fields[solver.index(name)] = density
+    expected, _ = solver.step(fields.reshape(len(fields), -1).T.numpy().copy(), 1e3 * YEAR_S, 30.0, zeta=1e-16)
+    n = fields.reshape(len(fields), -1).T
+    result, report = solver.step(n, 1e3 * YEAR_S, 30.0, zeta=1e-16, out=n)
+    assert report.ok
+    assert result is n
+    assert np.array_equal(fields.numpy().reshape(len(fields), -1).T, expected)
+
+
 def test_page_shows_the_line_that_the_examples_have(page: str) -> None:
     (line,) = re.findall(r"^```text\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     call = line.strip().removesuffix(")")
     for source in ("pyclaw/shock_cloud.py", "pyro2/mixing_layer.py"):
         text = (EXAMPLES / source).read_text(encoding="utf-8")
         assert text.count(call) == 1, source
+
+
+# The Riemann solver that the PyClaw example brings, without PyClaw
+
+GAMMA = 5 / 3
+Slice = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def riemann(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Slice], tuple[Slice, Slice, Slice, Slice]]:
+    """rpn2 for a slice q (equations, cells) along x: waves (equations, 3, edges), speeds, left- and right-going parts.
+
+    Of the edges between the cells, so there is one edge less than there are cells.
+    """
+    folder = tmp_path_factory.mktemp("riemann")
+    source, library = EXAMPLES / "pyclaw" / "euler_species.f90", folder / "euler_species.so"
+    flags = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O2", "-fPIC", "-shared"]
+    native_build.run(["gfortran", *flags, "-J", folder, "-o", library, source])
+    code = ctypes.CDLL(str(library))
+    ctypes.c_double.in_dll(code, "euler_species_gamma").value = GAMMA
+
+    def solve(q: Slice) -> tuple[Slice, Slice, Slice, Slice]:
+        equations, cells = q.shape
+        q = np.asfortranarray(q)
+        wave, speed = np.zeros((equations, 3, cells), order="F"), np.zeros((3, cells), order="F")
+        amdq, apdq = np.zeros_like(q, order="F"), np.zeros_like(q, order="F")
+        ghosts = 2
+        sizes = (1, cells - 2 * ghosts, equations, 3, 0, ghosts, cells - 2 * ghosts)
+        integers = [ctypes.byref(ctypes.c_int(size)) for size in sizes]
+        arrays = [a.ctypes.data_as(ctypes.c_void_p) for a in (q, q, q, q, wave, speed, amdq, apdq)]
+        code.euler_species_rpn2(*integers, *arrays)
+        return wave[..., 1:], speed[:, 1:], amdq[:, 1:], apdq[:, 1:]
+
+    return solve
+
+
+def euler_flux(q: Slice) -> Slice:
+    u = q[1] / q[0]
+    pressure = (GAMMA - 1) * (q[3] - (q[1] ** 2 + q[2] ** 2) / (2 * q[0]))
+    flux: Slice = u * q
+    flux[1] += pressure
+    flux[3] += u * pressure
+    return flux
+
+
+def random_gas(cells: int) -> Slice:
+    """Gas with four species whose sum is n_H, and whose abundances span twelve decades."""
+    rng = np.random.default_rng(7)
+    n_h, u, v, pressure = 10 ** rng.uniform(0, 4, cells), *rng.normal(0, 3, (2, cells)), 10 ** rng.uniform(-1, 3, cells)
+    x = 10 ** rng.uniform(-12, 0, (4, cells))
+    energy = pressure / (GAMMA - 1) + n_h * (u**2 + v**2) / 2
+    return np.stack([n_h, n_h * u, n_h * v, energy, *(n_h * x / x.sum(axis=0))])
+
+
+def test_riemann_solver_is_conservative_and_keeps_sums_of_species(riemann: Callable[..., Any]) -> None:
+    q = random_gas(400)
+    wave, _, amdq, apdq = riemann(q)
+    flux = euler_flux(q)
+    size = np.abs(flux[:, 1:]) + np.abs(flux[:, :-1])
+    assert (np.abs(amdq + apdq - np.diff(flux, axis=1)) <= 1e-12 * size).all()
+    for moved in (amdq, apdq, *wave.transpose(1, 0, 2)):  # the species' sum is moved as the density is
+        scale = np.abs(moved[4:]).sum(axis=0) + q[0, 1:] + q[0, :-1]
+        assert (np.abs(moved[4:].sum(axis=0) - moved[0]) <= 1e-11 * scale).all()
+
+
+def test_riemann_solver_keeps_a_contact_and_uniform_gas(riemann: Callable[..., Any]) -> None:
+    """At rest, in pressure balance, nothing may move, whatever the density and the composition."""
+    q = random_gas(60)
+    q[1:3], q[3] = 0, 1 / (GAMMA - 1)
+    _, speed, amdq, apdq = riemann(q)
+    assert np.abs(speed[1]).max() < 1e-12
+    assert max(np.abs(amdq).max(), np.abs(apdq).max()) < 1e-10
+
+
+def test_riemann_solver_on_the_shock_tube(riemann: Callable[..., Any]) -> None:
+    """First-order steps converge to Sod's states, gamma = 5/3, exact solution; the species stay with their gas."""
+    errors = []
+    for cells in (200, 400):
+        x = (np.arange(cells) + 0.5) / cells - 0.5
+        q = np.zeros((5, cells))
+        q[0], q[4] = np.where(x < 0, 1, 0.125), np.where(x < 0, 1, 0.0)
+        q[3] = np.where(x < 0, 1.0, 0.1) / (GAMMA - 1)
+        time_now, end = 0.0, 0.15
+        while time_now < end:
+            padded = np.pad(q, ((0, 0), (2, 2)), mode="edge")
+            _, speed, amdq, apdq = riemann(padded)
+            dt = min(0.9 / cells / np.abs(speed).max(), end - time_now)
+            q -= dt * cells * (apdq[:, 1:-2] + amdq[:, 2:-1])
+            time_now += dt
+        errors.append(np.abs(q[0] - exact_shock_tube(x / end)).mean())
+        assert q[4].min() >= 0
+        assert (q[4] <= q[0] * (1 + 1e-12)).all()
+        assert np.isclose(q[4].sum() / cells, 0.5, rtol=1e-12)
+    assert errors[0] < 0.015
+    assert errors[1] < 0.75 * errors[0]
+
+
+def exact_shock_tube(s: Slice) -> Slice:
+    """Density at x/t = s for (rho, p) = (1, 1) and (0.125, 0.1) at rest (Toro 2009, Riemann Solvers, chapter 4)."""
+    g, p_l, rho_r, p_r = GAMMA, 1.0, 0.125, 0.1
+    c_l = np.sqrt(g)
+
+    def velocity_l(p: float) -> float:
+        return float(2 * c_l / (g - 1) * (1 - (p / p_l) ** ((g - 1) / (2 * g))))
+
+    def velocity_r(p: float) -> float:
+        return float((p - p_r) * np.sqrt(2 / ((g + 1) * rho_r) / (p + (g - 1) / (g + 1) * p_r)))
+
+    p = brentq(lambda p: velocity_l(p) - velocity_r(p), p_r, p_l, xtol=1e-14)
+    u = velocity_r(p)
+    k, ratio = (g - 1) / (g + 1), p / p_r
+    rho_1, rho_2 = p ** (1 / g), rho_r * (ratio + k) / (k * ratio + 1)
+    front = np.sqrt(g * p_r / rho_r) * np.sqrt((g + 1) / (2 * g) * ratio + (g - 1) / (2 * g))
+    tail = u - c_l * p ** ((g - 1) / (2 * g))
+    fan = (2 / (g + 1) - k / c_l * np.clip(s, -c_l, tail)) ** (2 / (g - 1))
+    return np.select([s < -c_l, s < tail, s < u, s < front], [1.0, fan, rho_1, rho_2], rho_r)
 
 
 # The hosts, at small size. In processes of their own: PyClaw and pyro2 warn on import, and write files where they run.
@@ -267,3 +402,15 @@ def test_transport_of_pyro2_needs_mending(runs_of: Callable[[str], dict[str, Run
     printed = runs_of("pyro2/mixing_layer.py")["exact"].printed
     (defect,) = re.findall(r"by at most (\S+) a step", printed)
     assert 1e-5 < float(defect) < 0.05
+
+
+@pytest.mark.long
+def test_benchmark_of_the_hosts_says_what_it_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(python_hosts, "REPEATS", 1)
+    monkeypatch.setattr(python_hosts, "CASES", {example: (example, *size) for example, size in SMALL.items()})
+    monkeypatch.setattr(python_hosts, "OUTPUT", tmp_path / "hosts.txt")
+    python_hosts.main()
+    table = (tmp_path / "hosts.txt").read_text(encoding="utf-8")
+    shares = re.findall(r"(exact|auto) +[\d.]+ +[\d.]+ +[\d.]+ +(\d+)%", table)
+    assert [mode for mode, _ in shares] == ["exact", "auto"] * len(SMALL)
+    assert all(0 < int(share) < 100 for _, share in shares)

@@ -129,9 +129,7 @@ class CallError(IntEnum):
 
 def python_options(options: list[Option]) -> str:
     """The text of pychemsurrogate/options.py."""
-    rows = "\n".join(
-        f"    Option({', '.join(chr(34) + field + chr(34) for field in option)})," for option in options
-    )
+    rows = "\n".join(f"    Option({', '.join(chr(34) + field + chr(34) for field in option)})," for option in options)
     return f'''"""The options of a solver, the same in every language.
 
 {NOTE.format("options.def")}
@@ -157,9 +155,11 @@ class Option(NamedTuple):
         return tuple(self.values.split("; " if ";" in self.values else ", ")) if self.type == "choice" else ()
 
 
+# fmt: off
 _ROWS = (
 {rows}
 )
+# fmt: on
 OPTIONS: Final[dict[str, Option]] = {{row.name: row for row in _ROWS}}
 '''
 
@@ -232,20 +232,22 @@ def _cell(text: str) -> str:
 
 def markdown_options(options: list[Option]) -> str:
     """The text of docs/options.md."""
-    rows = "\n".join(
-        f"| `{o.name}` | {o.type} | {f'`{o.default}`' if o.default else 'empty'} | {_cell(o.values)} | {_cell(o.meaning)} |"
-        for o in options
-    )
+    rows = []
+    for o in options:
+        default = f"`{o.default}`" if o.default else "empty"
+        rows.append(f"| `{o.name}` | {o.type} | {default} | {_cell(o.values)} | {_cell(o.meaning)} |")
+    table = "\n".join(rows)
     return f"""# Options
 
 {NOTE.format("options.def")}
 
-Every language sets them by the same names: `pcs_set_option(solver, "rtol", "1e-3")` in C, `solver.set("rtol", 1e-3)` in C++, `call chemistry%set_option("rtol", 1.0d-3)` in Fortran.
-In Python they are keywords of `Solver.load`, but for `units` (Python takes number densities), `statistics` (a keyword of `step`) and `integrator` (there `native` or `scipy`).
+Every language sets them by the same names: `pcs_set_option(solver, "rtol", "1e-3")` in C, `solver.set("rtol", 1e-3)` in
+C++, `call chemistry%set_option("rtol", 1.0d-3)` in Fortran. In Python they are keywords of `Solver.load`, but for
+`units` (Python takes number densities), `statistics` (a keyword of `step`) and `integrator` (`native` or `scipy`).
 
 | option | type | default | values | meaning |
 |---|---|---|---|---|
-{rows}
+{table}
 """
 
 

@@ -31,6 +31,8 @@ contains
     real(c_double) :: p_left, p_right, u_left, u_right, c_left, c_right, rate_left, rate_right, contact
     integer :: i, w, mu
 
+    associate (unused_left => auxl, unused_right => auxr)
+    end associate
     mu = 1 + ixy  ! the momentum along the slice
     do i = 2 - mbc, mx + mbc
       left = qr(:, i-1)

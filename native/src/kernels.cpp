@@ -121,21 +121,13 @@ static void refuse(const PlanView& plan, const CellArrays& cells, const CellQueu
         int64_t cell[W];
         int count = 0;
         while (count < W && (more = (cell[count] = take(queue)) >= 0)) {
-            const int64_t next = cell[count];
-            const double* n = cells.n_cm3 + next * cells.cell_stride;
-            double n_H = 0, *conditions = w.conditions + count * plan.n_conditions;
-            for (int i = 0; i < plan.n_species; ++i) {
-                const double value = n[plan.order[i] * cells.species_stride];
-                n_H += plan.scale_weights[i] * (value < 0 && (cells.repair & repair_floor) ? 0 : value);
-            }
-            for (int c = 0; c < plan.n_conditions; ++c)
-                conditions[c] = cells.conditions[next * cells.condition_cell_stride + c * cells.condition_stride];
-            given[count] = {count, cells.temperature_K[next * cells.temperature_stride], n_H, conditions};
+            double* conditions = w.conditions + count * plan.n_conditions;
+            const CellInput input = read_surroundings(plan, cells, cell[count], conditions);
+            given[count] = {count, input.temperature_K, input.n_H, conditions};
             ++count;
         }
         if (count == 0) return;
-        Vec conditions[max_network_conditions];
-        evaluate(plan, input_of(plan, given, count, conditions), w.rate);
+        evaluate(plan, given, count, w.rate);
         const Int refused = without_rates(plan, w.rate);
         for (int l = 0; l < count; ++l)
             if (refused[l]) cells.status[cell[l]] = status_UNSUPPORTED;
@@ -150,20 +142,11 @@ static void refuse(const PlanView& plan, const CellArrays& cells, const CellQueu
 #define PCS_TEXT(a) PCS_TEXT_(a)
 
 const pcs::Kernels& pcs::PCS_JOIN(kernels_, PCS_ISA)() {
-    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),
-                                     PCS_ISA::W,
-                                     PCS_ISA::has_code,
-                                     PCS_ISA::integrator_bytes,
-                                     PCS_ISA::integrate,
-                                     PCS_ISA::block,
-                                     PCS_ISA::surrogate_bytes,
-                                     PCS_ISA::advance,
-                                     PCS_ISA::trajectory_bytes,
-                                     PCS_ISA::follow,
-                                     PCS_ISA::prepare,
-                                     PCS_ISA::finish,
-                                     PCS_ISA::derive,
-                                     PCS_ISA::refuse};
+    static constexpr Kernels kernels{PCS_TEXT(PCS_ISA),         PCS_ISA::W,         PCS_ISA::has_code,
+                                     PCS_ISA::integrator_bytes, PCS_ISA::integrate, PCS_ISA::block,
+                                     PCS_ISA::surrogate_bytes,  PCS_ISA::advance,   PCS_ISA::trajectory_bytes,
+                                     PCS_ISA::follow,           PCS_ISA::prepare,   PCS_ISA::finish,
+                                     PCS_ISA::derive,           PCS_ISA::refuse};
     return kernels;
 }
 

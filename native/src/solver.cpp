@@ -896,8 +896,9 @@ void Solver::trace(const CellArrays& cells, const SurrogateTrace& trace) const {
 
 void Solver::rhs(const double* n_cm3, double temperature_K, const double* conditions, double* dndt) const {
     const std::int64_t cell = 0;
+    int8_t status = status_UNCHANGED;  // dn/dt is what it is, also where a rate is no rate
     const CellArrays one{
-        1, const_cast<double*>(n_cm3), 0, 1, &temperature_K, 0, conditions, 0, 1, nullptr, 0, nullptr, 0, -1};
+        1, const_cast<double*>(n_cm3), 0, 1, &temperature_K, 0, conditions, 0, 1, nullptr, 0, &status, 0, -1};
     derive_list(one, {Derivative::rhs, dndt, 0, 1, 0}, &cell, 1);
 }
 

@@ -51,8 +51,8 @@ CONSTANTS: Final[tuple[tuple[str, float, str], ...]] = (
     ("Rgas_J", 8.3144621, "J/(K mol)"),
     ("Rgas_kJ", 8.3144621e-3, "kJ/(K mol)"),
     ("hubble", _HUBBLE, "of 100 km/(s Mpc)"),
-    ("Omega0", 1.0, ""),
-    ("Omegab", 0.0456, ""),
+    ("Omega0", 1.0, "density parameter of matter"),
+    ("Omegab", 0.0456, "density parameter of baryons"),
     ("Hubble0", 1e2 * _HUBBLE * _KM_CM * _CM_MPC, "1/s"),
 )
 
@@ -72,8 +72,9 @@ SETTINGS: Final[tuple[tuple[str, str], ...]] = (
 COMMONS: Final = {"zeta": "user_crate", "A_V": "user_Av", "G0": "user_G0"}
 
 ELEMENTS: Final = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr".split()
-)
+    "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar", "K", "Ca", "Sc",
+    "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Kr",
+)  # fmt: skip
 PROTONS: Final = {symbol: number for number, symbol in enumerate(ELEMENTS, 1)} | {"D": 1}
 
 # Photospheric abundances, 12 + log10(n / n_H): Asplund, Grevesse, Sauval & Scott 2009, ARA&A 47, 481, table 1.

@@ -18,9 +18,11 @@ RENAMED: Final = {
 
 # Options that ask for what is always so here, or for what does not matter here: left out.
 NEEDLESS: Final = frozenset(
-    "compact forceMF21 forceMF222 gfortran interfaceC interfacePy noExample noRecCheck noSinkCheck noVerbatimFile "
-    "sh skipDup skipJacobian skipODEthermo unsafe useN".split()
-)
+    [
+        "compact", "forceMF21", "forceMF222", "gfortran", "interfaceC", "interfacePy", "noExample", "noRecCheck",
+        "noSinkCheck", "noVerbatimFile", "sh", "skipDup", "skipJacobian", "skipODEthermo", "unsafe", "useN",
+    ]
+)  # fmt: skip
 
 _THERMAL = "the chemistry here is isothermal: heat and cool in the host"
 _DUST = "there is no dust and no grain chemistry here"

@@ -220,7 +220,7 @@ class Network:
             )
             for row in self._by_formula:
                 factor, value = tables.parameters[row, :2]
-                k[..., row] = (factor * np.asarray(computed[int(value)]))[..., 0]
+                k[..., row] = factor * np.broadcast_to(computed[int(value)], (*shape, 1))[..., 0]
         return k
 
     @cached_property

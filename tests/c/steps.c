@@ -121,7 +121,7 @@ static void test_failed_cells(void) {
 int main(int argc, char** argv) {
     if (argc < 4 || argc > 5) return 2;
     if (pcs_open(argv[1], &solver) != 0 || (argc == 5 && pcs_set_option(solver, "kernels", argv[4]) != 0)) {
-        fprintf(stderr, "%s\n", pcs_last_error(NULL));
+        fprintf(stderr, "%s\n", pcs_last_error(solver));
         return 3;
     }
     CHECK(pcs_set_option(solver, "mode", "exact") == 0);

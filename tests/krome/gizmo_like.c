@@ -1,4 +1,4 @@
-/* Active particles of an SPH code, in mass fractions (-useX, no ierr in the signature). SPDX-License-Identifier: BSD-3-Clause */
+/* Active particles of an SPH code, in mass fractions: -useX, no ierr. SPDX-License-Identifier: BSD-3-Clause */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

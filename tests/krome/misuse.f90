@@ -46,7 +46,8 @@ program misuse
   call expect(ierr == -102 .and. index(krome_get_message(), trim(path(3))) > 0, "a missing model: " // krome_get_message())
   call model(path(2))
   call krome_init(ierr)
-  call expect(ierr < 0 .and. index(krome_get_message(), "species") > 0, "another network's model: " // krome_get_message())
+  call expect(ierr < 0 .and. (index(krome_get_message(), "species") > 0 .or. &
+                              index(krome_get_message(), "other conditions or reactions") > 0), "another network's model")
   call krome(x, temperature(1), dt, ierr)
   call expect(ierr < 0 .and. all(x == kept), "krome after it")
   call model(path(1))

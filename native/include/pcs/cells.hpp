@@ -39,6 +39,20 @@ inline CellInput read_cell(const PlanView& plan, const CellArrays& cells, int64_
     return {n_H, cells.temperature_K[cell * cells.temperature_stride], cells.dt_s[cell * cells.dt_stride], conditions};
 }
 
+// What a cell's rates depend on, as read_cell has it (dt_s is not read).
+inline CellInput read_surroundings(const PlanView& plan, const CellArrays& cells, int64_t cell, double* conditions) {
+    const double* n = cells.n_cm3 + cell * cells.cell_stride;
+    double n_H = 0;
+    for (int i = 0; i < plan.n_species; ++i) {
+        double value = n[plan.order[i] * cells.species_stride];
+        if (value < 0 && (cells.repair & repair_floor)) value = 0;
+        n_H += plan.scale_weights[i] * value;
+    }
+    for (int c = 0; c < plan.n_conditions; ++c)
+        conditions[c] = cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride];
+    return {n_H, cells.temperature_K[cell * cells.temperature_stride], 0, conditions};
+}
+
 inline void write_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, const double* x, int stride,
                        double n_H) {
     double* n = cells.n_cm3 + cell * cells.cell_stride;

@@ -73,11 +73,13 @@ inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const V
     __builtin_unreachable();  // the tables were validated
 }
 
-// A cell whose coefficients are wanted in one lane of k.
+// A cell whose coefficients are wanted in one lane of k; formula_lane: where the formulas' values are already, -1: they
+// are still to be evaluated.
 struct RateInput {
     int lane;
     double temperature_K, n_H;
     const double* conditions;
+    int formula_lane = -1;
 };
 
 // What formulas read of some cells, each in its lane; idle lanes repeat the first cell. `given`: scratch (conditions).
@@ -93,8 +95,15 @@ inline FormulaInput input_of(const PlanView& plan, const RateInput* cells, int n
     return input;
 }
 
-// Vectors that the functions below need beside the coefficients.
+// Vectors that the functions below need beside the coefficients: shapes, then the values of the formulas.
 inline size_t rate_scratch(const PlanView& plan) { return plan.n_rates + plan.n_values; }
+inline Vec* formula_values(const PlanView& plan, Vec* scratch) { return scratch + plan.n_rates; }
+
+// The formulas of some cells, each in its lane.
+inline void evaluate(const PlanView& plan, const RateInput* cells, int n_cells, Vec* value) {
+    Vec given[max_network_conditions];
+    evaluate(plan, input_of(plan, cells, n_cells, given), value);
+}
 
 // The coefficients of some cells; `per_second`: for their fractions x = n / n_H, with the powers of n_H that make all
 // of them 1/s, else for densities n. Vectors run over shapes first, one cell at a time, then over cells; formulas over
@@ -106,11 +115,9 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
     for (int c = 0; c < n_cells; ++c)
         t[c] = temperature_of(broadcast(cells[c].temperature_K)), fresh[cells[c].lane] = -1;
     for (int s = 0; s < plan.n_shapes; ++s) shapes[s] = Vec{};
-    Vec* const value = shapes + plan.n_rates;
-    if (plan.n_values > 0) {
-        Vec given[max_network_conditions];
-        evaluate(plan, input_of(plan, cells, n_cells, given), value);
-    }
+    Vec* const value = formula_values(plan, shapes);
+    const bool evaluated = cells[0].formula_lane >= 0;
+    if (plan.n_values > 0 && !evaluated) evaluate(plan, cells, n_cells, value);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         double scale[W];
@@ -124,8 +131,8 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
         if (group.law == Law::expression) {
             for (int s = group.shape_begin; s < group.shape_end; ++s)
                 for (int c = 0; c < n_cells; ++c) {
-                    const int lane = cells[c].lane;
-                    shapes[s][lane] = value[value_of_shape(plan, s)][lane] * scale[c];
+                    const int lane = cells[c].lane, from = evaluated ? cells[c].formula_lane : lane;
+                    shapes[s][lane] = value[value_of_shape(plan, s)][from] * scale[c];
                 }
             continue;
         }
@@ -145,7 +152,7 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
 // coefficients lose their n_H alike (the network has that symmetry, or it has no surrogate).
 inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k, Vec* shapes) {
     const Temperature t = temperature_of(temperature_K);
-    Vec* const value = shapes + plan.n_rates;
+    Vec* const value = formula_values(plan, shapes);
     if (plan.n_values > 0) evaluate(plan, {temperature_K, broadcast(1.0), conditions}, value);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];

@@ -325,23 +325,51 @@ class Integrator {
     }
 
     void refill() {
+        while (refill_once()) {
+        }
+    }
+
+    // Returns whether lanes are still free because the cells at hand were used up.
+    bool refill_once() {
         RateInput fresh_cells[W];
         int n_fresh = 0;
+        bool again = false;
         for (int l = 0; l < W && !queue_empty; ++l) {
             if (cell[l] >= 0) continue;
-            const int64_t next = take(queue);
+            if (plan.n_values > 0 && next_ahead == n_ahead) {
+                again = n_fresh > 0;  // their formulas' values are needed first
+                if (again) break;
+                look_ahead();
+            }
+            const int64_t next = plan.n_values == 0 ? take(queue) : next_ahead < n_ahead ? ahead[next_ahead] : -1;
             if (next < 0) {
                 queue_empty = true;
                 break;
             }
             double* conditions = w.conditions + l * plan.n_conditions;
             const CellInput input = read_cell(plan, cells, next, (double*)w.x + l, W, conditions);
-            fresh_cells[n_fresh++] = {l, input.temperature_K, input.n_H, conditions};
+            fresh_cells[n_fresh++] = {l, input.temperature_K, input.n_H, conditions,
+                                      plan.n_values > 0 ? next_ahead++ : -1};
             cell[l] = next, n_H[l] = input.n_H, dt[l] = input.dt_s, t[l] = 0, h[l] = input.dt_s;
             fresh[l] = -1, rejected_before[l] = 0, steps[l] = rejected[l] = 0;
             ++n_active;
         }
         if (n_fresh > 0) rate_coefficients(plan, fresh_cells, n_fresh, w.k, w.rate);
+        return again;
+    }
+
+    // Formulas are evaluated for W cells of the queue together, before lanes take the cells one by one.
+    void look_ahead() {
+        RateInput given[W];
+        for (n_ahead = next_ahead = 0; n_ahead < W; ++n_ahead) {
+            const int64_t next = take(queue);
+            if (next < 0) break;
+            double* conditions = w.conditions + n_ahead * plan.n_conditions;
+            const CellInput input = read_surroundings(plan, cells, next, conditions);
+            given[n_ahead] = {n_ahead, input.temperature_K, input.n_H, conditions};
+            ahead[n_ahead] = next;
+        }
+        if (n_ahead > 0) evaluate(plan, given, n_ahead, formula_values(plan, w.rate));
     }
 
     // A lane without a cell idles on the zero state, where no coefficients matter.
@@ -363,6 +391,8 @@ class Integrator {
     int32_t steps[W] = {}, rejected[W] = {};
     int64_t done_cell[W] = {};
     double done_n_H[W] = {};
+    int64_t ahead[W] = {};  // cells whose formulas have their values, lane by lane
+    int n_ahead = 0, next_ahead = 0;
     int n_active = W, n_done = 0;
     bool queue_empty = false;
 };

@@ -209,26 +209,27 @@ class _File:
             raise self.error(inside, "the comment /* does not end")
 
     def _collect(self) -> None:
+        for line, content in self._lines():  # they hold for the whole file, wherever they stand
+            mark, value = _mark(content)
+            if mark == "common":
+                self._common(line, value)
         fields = self._format(0, _DEFAULT_FORMAT)
         for line, content in self._lines():
-            if not content.startswith("@"):
+            mark, value = _mark(content)
+            if not mark:
                 self.rows.append(self._row(line, content, fields))
                 continue
-            mark, _, value = content[1:].partition(":")
-            mark, value = mark.strip(), value.strip()
             plain = re.sub(r"(?:_?next|_(?:start|begin|stop|end))$", "", mark, flags=re.IGNORECASE).lower()
             if mark.lower() in _REFUSED or plain in _REFUSED:
                 key = mark.lower() if mark.lower() in _REFUSED else plain
                 raise self.error(line, f"@{mark} is not supported: {_REFUSED[key]}")
             if mark == "format":
                 fields = self._format(line, value)
-            elif mark == "common":
-                self._common(line, value)
             elif mark == "var":
                 self._variable(line, value)
             elif mark == "ghost":
                 self._add_species(line, value.upper())
-            elif plain not in _PASSED or plain == mark.lower():
+            elif mark != "common" and (plain not in _PASSED or plain == mark.lower()):
                 raise self.error(line, f"@{mark} is not supported")
 
     def _format(self, line: int, value: str) -> list[str]:
@@ -276,9 +277,7 @@ class _File:
             if not re.fullmatch(r"user_\w+", lower, re.ASCII):
                 raise self.error(line, f'@common: "{spelt}" is not a name that begins with user_')
             if lower in self.names:
-                if lower in {c.lower() for c in self.commons}:
-                    continue
-                raise self.error(line, f'@common: "{spelt}" is a @var already')
+                continue
             condition = self.condition_of.get(lower, spelt)
             if condition in self.commons.values():
                 raise self.error(
@@ -295,6 +294,8 @@ class _File:
             raise self.error(line, f"@var: expected name=expression, not {value}; arrays are not supported")
         if lower in ("k", "tgas", "n", "energy_ev") or lower in INTRINSICS:
             raise self.error(line, f'@var: the name "{spelt}" is taken')
+        if lower.startswith("user_"):
+            raise self.error(line, f'@var: the name "{spelt}" is one of a @common variable')
         if lower in self.variables and self.variables[lower] != formula:
             raise self.error(line, f'@var: "{spelt}" is given twice, differently')
         self.names[lower] = self._formula(line, formula, f"@var {spelt}")
@@ -446,6 +447,14 @@ def _density_of_a_species(parser: Parser) -> Node:
         "a rate that depends on the density of a species, n(...), is not supported: the step's exact derivatives know "
         "products of reactants alone; make the species a reactant, or use get_Hnuclei(n(:))"
     )
+
+
+def _mark(content: str) -> tuple[str, str]:
+    """("format", "idx,R,...") of a line "@format:idx,R,..."; ("", "") of a line without a mark."""
+    if not content.startswith("@"):
+        return "", ""
+    mark, _, value = content[1:].partition(":")
+    return mark.strip() or "@", value.strip()
 
 
 def _in_braces(spelt: str) -> bool:

@@ -22,8 +22,10 @@ class PyPychemsurrogate(PythonPackage):
     conflicts("%gcc@:10", msg="C++20 needs GCC 11 or later")
 
     depends_on("python@3.10:", type=("build", "run"))
+    depends_on("py-cffi@1.15:", type=("build", "run"))
     depends_on("py-click@8.1:", type=("build", "run"))
     depends_on("py-h5py@3.8:", type=("build", "run"))
+    depends_on("py-jinja2@3.1:", type=("build", "run"))
     depends_on("py-numpy@1.24:", type=("build", "run"))
     depends_on("py-scipy@1.10:", type=("build", "run"))
     depends_on("py-tqdm@4.64:", type=("build", "run"))
