@@ -330,7 +330,7 @@ def test_join(folder: Path, tmp_path: Path) -> None:
         one, part = ModelFile.read(folder / f"{name}.pcs"), joined.of_path(name)
         assert part.paths == [""]
         assert part.meta == one.meta == joined.meta["paths"][name]
-        assert part.arrays.keys() == one.arrays.keys()
+        assert part.arrays.keys() == one.arrays.keys() | {"network/mass_g"}  # the shipped files are older
         for key, array in one.arrays.items():
             np.testing.assert_array_equal(part.arrays[key], array)
     assert _native.Solver.open(str(target)).paths == list(NAMES)
