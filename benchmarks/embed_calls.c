@@ -1,8 +1,9 @@
 /* Times pcs_step as a C host calls it, linked to either library. SPDX-License-Identifier: BSD-3-Clause
  *
- * Usage: embed_calls MODEL STATES N REPEATS CALLS [KEY VALUE]... STATES: for each of N cells dt [s], T [K], zeta [1/s]
- * and its abundances [cm^-3], as doubles. Prints the median and the least of REPEATS processor times of a call [s],
- * each a mean over CALLS, and how many cells the surrogate and the integrator served in the last. */
+ * Usage: embed_calls MODEL STATES N REPEATS CALLS [KEY VALUE]...
+ * STATES: of N cells dt [s], then T [K], zeta [1/s] and n[cell][species] [cm^-3], as doubles. Prints the median and the
+ * least of REPEATS processor times of a call [s], each a mean over CALLS, and how many cells the surrogate and the
+ * integrator served in the last. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdint.h>
 #include <stdio.h>
@@ -30,14 +31,13 @@ static void must(int code, const pcs_solver* solver) {
 }
 
 int main(int argc, char** argv) {
-    enum { columns = 3 }; /* before the abundances */
     pcs_solver* solver;
     if (argc < 6) return 2;
     const int64_t cells = atoll(argv[3]);
     const int repeats = atoi(argv[4]), calls = atoi(argv[5]);
     must(pcs_open(argv[1], &solver), NULL);
     for (int i = 6; i + 1 < argc; i += 2) must(pcs_set_option(solver, argv[i], argv[i + 1]), solver);
-    const int64_t width = columns + pcs_n_species(solver), size = cells * width;
+    const int64_t species = pcs_n_species(solver), size = cells * (3 + species);
     double *given = malloc((size_t)size * sizeof *given), *state = malloc((size_t)size * sizeof *state);
     double* seconds = malloc((size_t)repeats * sizeof *seconds);
     FILE* file = fopen(argv[2], "rb");
@@ -49,8 +49,8 @@ int main(int argc, char** argv) {
         for (int call = 0; call < calls; ++call) {
             memcpy(state, given, (size_t)size * sizeof *state);
             start = processor_seconds();
-            must(pcs_step(solver, cells, state, width, state + columns, width, 1, state + 1, width, state + 2, width, 1,
-                          NULL, NULL),
+            must(pcs_step(solver, cells, state, 1, state + 3 * cells, species, 1, state + cells, 1, state + 2 * cells,
+                          1, 1, NULL, NULL),
                  solver);
             spent += processor_seconds() - start;
         }

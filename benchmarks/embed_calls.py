@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the way through an embedded Python costs: libpcs_embed against libpcs, and torch from C against torch from Python.
+"""What the way through an embedded Python costs: libpcs_embed against libpcs, torch from C against it from Python.
 
 Usage: python benchmarks/embed_calls.py [--cells N] [--repeats N] [--output FILE]
 
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,12 @@ def build_drivers(folder: Path) -> dict[str, Path]:
     return programs
 
 
-def in_c(
-    program: Path, states: Path, size: int, repeats: int, calls: int, options: dict[str, str]
-) -> tuple[float, ...]:
+def in_c(program: Path, cells: Workload, repeats: int, calls: int, options: dict[str, str]) -> tuple[float, ...]:
     """Median and least seconds of a call, and the cells that each path served."""
     words = [word for pair in options.items() for word in pair]
-    command = [program, MODEL, states, str(size), str(repeats), str(calls), *words]
+    states = program.with_suffix(".bin")
+    np.concatenate([cells.dt, cells.temperature, cells.zeta, cells.n.ravel()]).tofile(states)
+    command = [program, MODEL, states, str(len(cells)), str(repeats), str(calls), *words]
     environment = {**os.environ, "PCS_PYTHON": sys.executable}
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return tuple(map(float, output.split()))
@@ -83,12 +84,10 @@ def best(runs: list[Times]) -> Times:
     return min(runs)
 
 
-def table(cells: Workload, folder: Path, repeats: int) -> list[str]:
+def table(cells: Workload, folder: Path, repeats: int) -> Iterator[str]:
     """The lines of the report."""
     programs = build_drivers(folder)
-    states = folder / "states.bin"
-    np.column_stack([cells.dt, cells.temperature, cells.zeta, cells.n]).tofile(states)
-    lines = [f"{'cells':>7s}  {'what':30s} {'from':22s} {'median':>12s} {'least':>12s}  {'of the first, least':>19s}"]
+    yield f"{'cells':>7s}  {'what':30s} {'from':22s} {'median':>12s} {'least':>12s}  {'of the first, least':>19s}"
 
     def row(size: int, what: str, source: str, times: Times, first: Times) -> str:
         middle, least = (f"{1e6 * seconds:9.1f} us" for seconds in times)
@@ -99,21 +98,20 @@ def table(cells: Workload, folder: Path, repeats: int) -> list[str]:
         runs: dict[str, list[Times]] = {name: [] for name in programs}
         for _ in range(ROUNDS):
             for name, program in programs.items():
-                runs[name].append(in_c(program, states, size, repeats, calls, NATIVE)[:2])
+                runs[name].append(in_c(program, cells[:size], repeats, calls, NATIVE)[:2])
         for name, times in runs.items():
-            lines.append(row(size, "native, mode exact", f"C, lib{name}", best(times), best(runs["pcs"])))
+            yield row(size, "native, mode exact", f"C, lib{name}", best(times), best(runs["pcs"]))
     for mode in ("surrogate", "auto"):
         options = {"mode": mode, **TORCH}
         python, embedded = [], []
         for _ in range(ROUNDS):
             python.append(in_python(cells, repeats, options))
-            *times, surrogate, exact = in_c(programs["pcs_embed"], states, len(cells), repeats, 1, options)
+            *times, surrogate, exact = in_c(programs["pcs_embed"], cells, repeats, 1, options)
             embedded.append((times[0], times[1]))
         what = f"torch, mode {mode}"
-        lines.append(row(len(cells), what, "Python", best(python), best(python)))
-        lines.append(row(len(cells), what, "C, libpcs_embed", best(embedded), best(python)))
-        lines.append(f"         ({surrogate:.0f} cells by the surrogate, {exact:.0f} by the integrator)")
-    return lines
+        yield row(len(cells), what, "Python", best(python), best(python))
+        yield row(len(cells), what, "C, libpcs_embed", best(embedded), best(python))
+        yield f"         ({surrogate:.0f} cells by the surrogate, {exact:.0f} by the integrator)"
 
 
 def main() -> None:
@@ -132,8 +130,9 @@ def main() -> None:
             *describe_machine(),
             "target: torch from C within 10 % of the same call from Python",
             "",
-            *table(cells, Path(name), options.repeats),
         )
+        for line in table(cells, Path(name), options.repeats):
+            say(line)
     say.write(options.output)
 
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from inline import Inline
-from native_build import NativeBuild, build
+from native_build import EITHER_LIBRARY, NativeBuild, build
 from numpy.typing import NDArray
 
 from pychemsurrogate.integrators import NativeRosenbrock
@@ -154,7 +154,7 @@ def libpcs_embed() -> NativeBuild:
     return replace(build("pcs_embed"), name="pcs_embed")
 
 
-@pytest.fixture(scope="session", params=["pcs", "pcs_embed"])
+@pytest.fixture(scope="session", params=EITHER_LIBRARY)
 def host_library(request: pytest.FixtureRequest) -> NativeBuild:
     """Either library: a host must not see which one it is linked to."""
     return replace(build(request.param), name=request.param)

@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from pychemsurrogate import __version__
 
@@ -35,6 +38,16 @@ def run(command: list[object], environment: dict[str, str] | None = None, cwd: P
     shown = " ".join(map(str, command))
     assert result.returncode == 0, f"{shown}\nexit code {result.returncode}\n{result.stdout}{result.stderr}"
     return result.stdout
+
+
+def has_libpython() -> bool:
+    """Whether this Python has the shared library that libpcs_embed runs (tools/setup.sh installs Debian's)."""
+    folder, multiarch, version = sysconfig.get_config_vars("LIBDIR", "MULTIARCH", "LDVERSION")
+    return any((Path(folder) / name / f"libpython{version}.so").exists() for name in ("", multiarch or ""))
+
+
+needs_libpython = pytest.mark.skipif(not has_libpython(), reason="this Python was built without a shared library")
+EITHER_LIBRARY = ["pcs", pytest.param("pcs_embed", marks=needs_libpython)]  # a host must not see which one it has
 
 
 def has_fortran() -> bool:

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
+import guide
 import numpy as np
 import pytest
-from native_build import MODEL, ROOT, NativeBuild, build
+from native_build import MODEL, PATH, ROOT, NativeBuild, build, has_fortran, needs_libpython
 from numpy.typing import NDArray
 from test_c import SOURCES, broken_models, read_result, write_cells
 from workload import Workload, workload
 
 from pychemsurrogate import Solver
 from pychemsurrogate.network import Network
+
+pytestmark = needs_libpython
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
@@ -187,6 +194,14 @@ def test_the_order_of_the_search(libpcs_embed: NativeBuild, program: Path, tmp_p
     environment(active)
     given["VIRTUAL_ENV"] = str(active)
     assert "(the environment that libpcs_embed lies in)" in failure([program, MODEL, "-", "-"], **given)[1]
+    packages = tmp_path / "prefix" / "lib" / f"python{VERSION}" / "site-packages"  # of no virtual environment
+    (tmp_path / "prefix" / "bin").mkdir(parents=True)
+    (tmp_path / "prefix" / "bin" / f"python{VERSION}").symlink_to(Path(sys.executable).resolve())
+    packages.mkdir(parents=True)
+    shutil.copy(here / "lib" / libpcs_embed.soname, packages)
+    given["LD_LIBRARY_PATH"] = str(packages)
+    python = tmp_path / "prefix" / "bin" / f"python{VERSION}"
+    assert f"{python} (the environment that" in failure([program, MODEL, "-", "-"], **given)[1]
     given["LD_LIBRARY_PATH"] = str(tmp_path / "elsewhere")
     assert "(VIRTUAL_ENV)" in failure([program, MODEL, "-", "-"], **given)[1]
     del given["VIRTUAL_ENV"]
@@ -196,61 +211,6 @@ def test_the_order_of_the_search(libpcs_embed: NativeBuild, program: Path, tmp_p
 
 
 # --- what only Python serves ------------------------------------------------------------------------------------
-
-
-def served(program: Path, cells: Workload, cell_file: Path, out: Path, model: object, *options: str, **env: str):
-    exit_code, text = execute([program, model, cell_file, out, *options], **env)
-    assert exit_code == 0, text
-    bits, status = read_result(out, cells)
-    return np.frombuffer(bits).reshape(cells.n.shape), status
-
-
-def test_the_torch_engine(program: Path, cells: Workload, cell_file: Path, tmp_path: Path) -> None:
-    """Through C what the same call gives in Python, on arrays of the same layout."""
-    n, status = served(program, cells, cell_file, tmp_path / "out", MODEL, "engine", "torch", "audit", "0")
-    solver = Solver.load(MODEL, engine="torch", audit=0)
-    column_major = np.asfortranarray(cells.n)
-    expected, report = solver.step(column_major, cells.dt, cells.temperature, out=column_major, zeta=cells.zeta)
-    assert status == report.status.tolist()
-    assert report.surrogate > 0
-    assert report.exact > 0
-    np.testing.assert_array_equal(n, expected)
-
-
-def test_scipy(program: Path, osu: Network, tmp_path: Path) -> None:
-    few = workload(osu, 3, seed=5)
-    write_cells(tmp_path / "few.bin", few)
-    n, status = served(
-        program, few, tmp_path / "few.bin", tmp_path / "out", MODEL, "mode", "exact", "integrator", "scipy"
-    )
-    expected, report = Solver.load(MODEL, mode="exact", integrator="scipy").step(
-        few.n, few.dt, few.temperature, zeta=few.zeta
-    )
-    assert status == report.status.tolist() == [21] * 3
-    np.testing.assert_array_equal(n, expected)
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        (("engine", "abacus"), "must be one of native, torch"),
-        (("integrator", "euler"), "must be one of native, host, scipy"),
-        (("speed", "high"), "unknown option 'speed'"),
-        (("device", "cuda:77"), "option device is 'cuda:77'"),
-        (("integrator", "host", "engine", "torch"), "engine torch has native and scipy alone"),
-        (("engine", "native", "device", "cuda"), "engine native serves the cpu alone"),
-    ],
-)
-def test_options_of_its_own(
-    library: Library, capfd: pytest.CaptureFixture[str], options: tuple[str, ...], text: str
-) -> None:
-    handle = library.open(MODEL)
-    codes = [library.option(handle, *pair) for pair in zip(options[::2], options[1::2], strict=True)]
-    assert codes == [0] * (len(codes) - 1) + [E_OPTION]
-    assert text in library.error(handle)
-    assert "Traceback" not in library.error(handle)
-    assert library.close(handle) == 0
-    assert capfd.readouterr() == ("", "")
 
 
 MODELS = '''
@@ -294,6 +254,168 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     (folder / "my_models.py").write_text(MODELS, encoding="utf-8")
     return folder
+
+
+def served(program: Path, cells: Workload, cell_file: Path, out: Path, model: object, *options: str, **env: str):
+    exit_code, text = execute([program, model, cell_file, out, *options], **env)
+    assert exit_code == 0, text
+    bits, status = read_result(out, cells)
+    return np.frombuffer(bits).reshape(cells.n.shape), status
+
+
+def test_the_torch_engine(program: Path, cells: Workload, cell_file: Path, tmp_path: Path) -> None:
+    """Through C what the same call gives in Python, on arrays of the same layout."""
+    n, status = served(program, cells, cell_file, tmp_path / "out", MODEL, "engine", "torch", "audit", "0")
+    solver = Solver.load(MODEL, engine="torch", audit=0)
+    column_major = np.asfortranarray(cells.n)
+    expected, report = solver.step(column_major, cells.dt, cells.temperature, out=column_major, zeta=cells.zeta)
+    assert status == report.status.tolist()
+    assert report.surrogate > 0
+    assert report.exact > 0
+    np.testing.assert_array_equal(n, expected)
+
+
+@pytest.mark.skipif(not has_fortran(), reason="no gfortran")
+def test_the_guide(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's Fortran program, built by its commands against the installed package, and its Python model."""
+    (tmp_path / "cloud.f90").write_text(guide.block("embed", "fortran"), encoding="utf-8")
+    commands = {"PATH": PATH, "PCS_PYTHON": None, "PYTHONWARNINGS": "error"}
+    exit_code, text = execute(["bash", "-euc", f"cd {tmp_path}; {guide.block('embed', 'sh')}"], **commands)
+    assert exit_code == 0, text
+    counts = re.fullmatch(r"surrogate: (\d+), exact: (\d+), failed: 0\nCO per H2: +(\d\.\d+E-\d+)\n", text)
+    assert counts is not None, text
+    assert int(counts[1]) + int(counts[2]) == 1000
+    (tmp_path / "decay.py").write_text(guide.block("embed", "python"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    handle, n, status = library.open("python:decay:Decay"), np.ones((2, 2)), np.zeros(2, np.int8)
+    ones = np.ones(2)
+    gas = Workload(n, ones, ones, {"zeta": np.array([0.0, 1.0])})
+    assert library.step(handle, gas, n, status) == 0
+    np.testing.assert_allclose(n, [[1, 1], [np.exp(-1), 2 - np.exp(-1)]], rtol=1e-15)
+    np.testing.assert_array_equal(status, 10)
+    assert library.close(handle) == 0
+
+
+def test_torch_in_other_units(library: Library, cells: Workload) -> None:
+    """n/n_H with n_H as a last condition: what densities give, to round-off; cells without a density fail alone."""
+    solver = Solver.load(MODEL, engine="torch", audit=0)
+    expected, report = solver.step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
+    n_h = cells.n @ solver.network.tables().scale_weights
+    n_h[3] = np.nan
+    handle, status = library.open(MODEL), np.zeros(len(cells), np.int8)
+    for pair in (("engine", "torch"), ("audit", "0"), ("units", "hydrogen_fraction")):
+        assert library.option(handle, *pair) == 0, library.error(handle)
+    assert library.pcs.pcs_n_conditions(handle) == 2
+    x = cells.n / n_h[:, None]
+    x[3] = 1.0
+    conditions = np.column_stack([cells.zeta, n_h])
+    strides = [ctypes.c_int64(k) for k in (29, 1)]
+    at = [ctypes.c_void_p(a.ctypes.data) for a in (cells.dt, x, cells.temperature, conditions, status)]
+    one, two = ctypes.c_int64(1), ctypes.c_int64(2)
+    arguments = (ctypes.c_int64(len(x)), at[0], one, at[1], *strides, at[2], one, at[3], two, one, None, at[4])
+    assert library.pcs.pcs_step(handle, *arguments) == 0, library.error(handle)
+    assert status[3] == -1
+    assert (x[3] == 1.0).all()
+    others = np.arange(len(x)) != 3
+    np.testing.assert_array_equal(status[others], report.status[others])
+    np.testing.assert_allclose(x[others] * n_h[others, None], expected[others], rtol=1e-3, atol=1e-15)
+    assert library.close(handle) == 0
+
+
+def test_a_step_that_fails_leaves_no_trace(library: Library, cells: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The integrator runs out of memory after the surrogate has served its cells."""
+    handle, n = library.open(MODEL), cells.n.copy()
+    assert library.option(handle, "engine", "torch") == 0
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pychemsurrogate.solver.ladder.Ladder.step", exhausted)
+        assert library.step(handle, cells, n, np.zeros(len(cells), np.int8)) == -105
+    assert "use smaller batches\nno room" in library.error(handle)
+    np.testing.assert_array_equal(n, cells.n)
+    assert library.step(handle, cells, n, np.zeros(len(cells), np.int8)) == 0
+    assert (n != cells.n).any()
+    assert library.close(handle) == 0
+
+
+def test_a_gpu(library: Library, cells: Workload) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    handle, n, status = library.open(MODEL), cells.n.copy(), np.zeros(len(cells), np.int8)
+    assert library.option(handle, "audit", "0") == library.option(handle, "device", "cuda") == 0
+    assert library.step(handle, cells, n, status) == 0
+    moved = torch.tensor(cells.n, device="cuda")
+    expected, report = Solver.load(MODEL, device="cuda", audit=0).step(
+        moved, cells.dt, cells.temperature, zeta=cells.zeta
+    )
+    np.testing.assert_array_equal(n, expected.cpu().numpy())
+    np.testing.assert_array_equal(status, report.status)
+    assert library.close(handle) == 0
+
+
+def test_threads_in_a_python_model(
+    library: Library, cells: Workload, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads of the host on one handle, and errors that are each thread's own."""
+    monkeypatch.syspath_prepend(models)
+    handle = library.open("python:my_models:exact")
+    expected, _ = Solver.load(MODEL, mode="exact").step(cells.n, cells.dt, cells.temperature, zeta=cells.zeta)
+
+    together = Barrier(6)
+
+    def work(number: int) -> bool:
+        together.wait()  # six threads, none of which takes two turns
+        right = library.error(handle) == ""
+        for _ in range(5):
+            n = cells.n.copy()
+            right &= library.step(handle, cells, n, np.zeros(len(cells), np.int8)) == 0
+            right &= bool((n == expected).all())
+            library.pcs.pcs_species_index(handle, f"nobody{number}".encode())
+            right &= f"'nobody{number}'" in library.error(handle)
+        return right
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, range(6)))
+    assert library.close(handle) == 0
+
+
+def test_scipy(program: Path, osu: Network, tmp_path: Path) -> None:
+    few = workload(osu, 3, seed=5)
+    write_cells(tmp_path / "few.bin", few)
+    n, status = served(
+        program, few, tmp_path / "few.bin", tmp_path / "out", MODEL, "mode", "exact", "integrator", "scipy"
+    )
+    expected, report = Solver.load(MODEL, mode="exact", integrator="scipy").step(
+        few.n, few.dt, few.temperature, zeta=few.zeta
+    )
+    assert status == report.status.tolist() == [21] * 3
+    np.testing.assert_array_equal(n, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("engine", "abacus"), "must be one of native, torch"),
+        (("integrator", "euler"), "must be one of native, host, scipy"),
+        (("speed", "high"), "unknown option 'speed'"),
+        (("device", "cuda:77"), "option device is 'cuda:77'"),
+        (("integrator", "host", "engine", "torch"), "engine torch has native and scipy alone"),
+        (("engine", "native", "device", "cuda"), "engine native serves the cpu alone"),
+    ],
+)
+def test_options_of_its_own(
+    library: Library, capfd: pytest.CaptureFixture[str], options: tuple[str, ...], text: str
+) -> None:
+    handle = library.open(MODEL)
+    codes = [library.option(handle, *pair) for pair in zip(options[::2], options[1::2], strict=True)]
+    assert codes == [0] * (len(codes) - 1) + [E_OPTION]
+    assert text in library.error(handle)
+    assert "Traceback" not in library.error(handle)
+    assert library.close(handle) == 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_of_python_alone_works_on_the_hosts_memory(

@@ -24,7 +24,7 @@ STRICT += ["-Wno-function-elimination", "-Wno-compare-reals", "-Wno-uninitialize
 STRICT += ["-ffpe-trap=invalid,zero,overflow"]
 
 
-@pytest.fixture(scope="module", params=["pcs", "pcs_embed"])
+@pytest.fixture(scope="module", params=native_build.EITHER_LIBRARY)
 def built(request: pytest.FixtureRequest) -> native_build.NativeBuild:
     return replace(native_build.build(request.param, "pcs_fortran"), name=request.param)
 

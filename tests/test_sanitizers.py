@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from native_build import MODEL, ROOT, STRICT, has_fortran, run
+from native_build import MODEL, ROOT, STRICT, has_fortran, needs_libpython, run
 from test_c import broken_models, write_cells
 from workload import workload
 
@@ -39,6 +40,32 @@ def link(kind: str) -> list[str]:
     run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", *options])
     run(["cmake", "--build", build, "--target", "pcs"])
     return [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
+
+
+@needs_libpython
+@pytest.mark.parametrize("name", ["interface", "steps", "threads", "misuse", "embed_fork"])
+def test_clients_with_a_python_inside(name: str, osu: Network, tmp_path: Path) -> None:
+    """libpcs_embed and its clients; Python itself frees nothing when a process ends, so that leaks are not told."""
+    build = ROOT / "build" / "sanitize-embed"
+    options = [
+        f"-DCMAKE_CXX_FLAGS={' '.join(flags(ADDRESS))}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        "-DPCS_GENERATE=OFF",
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+    ]
+    run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", *options])
+    run(["cmake", "--build", build, "--target", "pcs_embed"])
+    broken_models(tmp_path)
+    cells = tmp_path / "cells.bin"
+    write_cells(cells, workload(osu, 60, seed=8))
+    arguments = {"interface": [tmp_path], "steps": [cells, tmp_path / "out"], "embed_fork": []}.get(name, [cells])
+    program = tmp_path / name
+    include = [f"-I{BINDINGS / 'c'}", f"-I{TESTS / 'c'}"]
+    libraries = [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs_embed", "-lm", "-pthread"]
+    source = TESTS / "c" / f"{name}.c"
+    run(["gcc", "-std=c11", *STRICT, *flags(ADDRESS), *include, source, "-o", program, *libraries])
+    assert run([program, MODEL, *arguments], {"ASAN_OPTIONS": "detect_leaks=0"}) == "ok\n"
 
 
 @pytest.mark.parametrize(("kind", "name"), C_CLIENTS)

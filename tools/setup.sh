@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set up what a make target needs. Usage: tools/setup.sh PART...
-#   system    python3-venv, Python headers, a C++ compiler      (apt, only what is missing)
+#   system    python3-venv, Python headers and libpython, a C++ compiler   (apt, only what is missing)
 #   fortran   gfortran                                          (apt)
 #   qemu      qemu-user, which runs the tests on an old CPU     (apt)
 #   pkgconfig pkg-config, by which a test finds libpcs          (apt)
@@ -47,6 +47,14 @@ part_system() {
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     "$PYTHON" -c 'import os, sysconfig as s; assert os.path.exists(s.get_path("include") + "/Python.h")' 2>/dev/null ||
         missing+=(python3-dev)
+    # Debian's python3 has its shared library, which libpcs_embed runs, in another package.
+    "$PYTHON" - <<'END' 2>/dev/null || missing+=(python3-dev)
+import os, sys
+from sysconfig import get_config_var as var
+
+places = [os.path.join(var("LIBDIR"), folder, f"libpython{var('LDVERSION')}.so") for folder in ("", var("MULTIARCH") or "")]
+sys.exit(sys.base_prefix == "/usr" and not any(map(os.path.exists, places)))
+END
     command -v g++ >/dev/null || missing+=(g++)
     [ ${#missing[@]} -eq 0 ] || install_system "${missing[@]}"
 }

@@ -65,14 +65,16 @@ fs::path own_path() {
 
 fs::path python_of(const fs::path& environment) { return environment / "bin" / "python3"; }
 
-// The environment that a file is installed in: the nearest folder above that is a virtual or conda environment, or the
-// prefix of a lib/python3.X. Empty: none.
-fs::path environment_of(const fs::path& file) {
+// The python of the environment that a file is installed in: the nearest folder above that is a virtual or conda
+// environment, or the prefix of a lib/python3.X, which on Debian belongs to the system's python. Empty: none.
+fs::path python_above(const fs::path& file) {
     for (fs::path folder = file.parent_path(); folder != folder.root_path(); folder = folder.parent_path()) {
-        if (is_there(folder / "pyvenv.cfg") || is_there(folder / "conda-meta")) return folder;
-        if (folder.filename().string().rfind("python3.", 0) == 0 && folder.parent_path().filename() == "lib" &&
-            is_there(python_of(folder.parent_path().parent_path())))
-            return folder.parent_path().parent_path();
+        const bool environment = is_there(folder / "pyvenv.cfg") || is_there(folder / "conda-meta");
+        if (environment && is_there(python_of(folder))) return python_of(folder);
+        const std::string name = folder.filename().string();
+        if (name.rfind("python3.", 0) != 0 || folder.parent_path().filename() != "lib") continue;
+        for (const fs::path& bin : {folder.parent_path().parent_path() / "bin", fs::path("/usr/bin")})
+            if (is_there(bin / name)) return bin / name;
     }
     return {};
 }
@@ -86,8 +88,8 @@ Environment find_environment() {
                    "', which is not there: set it to the python of an environment with pychemsurrogate");
         return {fs::absolute(python), "PCS_PYTHON"};
     }
-    if (const fs::path here = environment_of(own_path()); !here.empty() && is_there(python_of(here)))
-        return {python_of(here), "the environment that libpcs_embed lies in"};
+    if (const fs::path python = python_above(own_path()); !python.empty())
+        return {python, "the environment that libpcs_embed lies in"};
     if (const std::string active = variable("VIRTUAL_ENV"); !active.empty()) {
         if (!is_there(python_of(active)))
             refuse("VIRTUAL_ENV is '" + active +

@@ -92,7 +92,9 @@ class SolverModel(Served):
 
     def set_option(self, key: str, value: str) -> None:
         """As `Served.set_option`."""
-        raise HostError(CallError.OPTION, f"option {key}: the Python function that made this solver has set its options")
+        raise HostError(
+            CallError.OPTION, f"option {key}: the Python function that made this solver has set its options"
+        )
 
     def step(self, batch: Batch) -> Figures:
         """As `Served.step`."""
@@ -125,14 +127,19 @@ class SolverModel(Served):
 
 
 class FileModel(Served):
-    """A .pcs file. engine native: the native core alone, as in libpcs; engine torch or integrator scipy: the Solver."""
+    """A .pcs file. engine native: the native core alone, as in libpcs; engine torch or integrator scipy: a Solver.
+
+    The Solver has a core of its own, which takes number densities whatever the host's units.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._core = _native.Solver.open(path)
-        self._file: ModelFile | None = None
+        self._options: dict[str, str] = {}  # that the core has taken, the latest last
         self._chosen = {"mode": "auto", "path": "", "integrator": "native", "repair": "none", "device": "cpu"}
+        self._file: ModelFile | None = None
         self._solver: SolverModel | None = None  # None: the core serves
+        self._solvers_core: _native.Solver | None = None
         self._weights: FloatArray | None = None  # what a density is divided by in the host's units; None: in none
         self.species, self.conditions = self._core.species, self._core.conditions
         self.conserved, self.composition = self._core.conserved, self._core.composition
@@ -141,39 +148,38 @@ class FileModel(Served):
     def set_option(self, key: str, value: str) -> None:
         """The options of libpcs, and engine, device, integrator=scipy."""
         own = key in ("engine", "device") or (key, value) == ("integrator", "scipy")
-        chosen = self._chosen | {key: value}
+        chosen = self._chosen | {key: value} if key in (*self._chosen, "engine") else self._chosen
+        by_solver = _check_choices(chosen)
         if not own:
             try:
                 self._core.set_option(key, value)
             except ValueError as error:
                 raise _with_own_choices(error, key) from None
-        if key in (*self._chosen, "engine"):
-            self._solver = self._solver_for(chosen)
-            self._chosen = chosen
-        if key == "integrator" and own:
-            self._core.set_option(key, "host")  # the exact path's cells are left to scipy
+            self._options.pop(key, None)
+            self._options[key] = value
         if key == "units":
             weights = {"hydrogen_fraction": np.ones(len(self.species)), "mass_fraction": 1.0 / self.mass_g}
             self._weights = weights.get(value)
             self.conditions = self._core.conditions
+        elif chosen is not self._chosen:
+            self._solver = self._solver_for(chosen) if by_solver else None
+            self._chosen = chosen
+        elif self._solver is not None and self._solvers_core is not None:
+            self._solvers_core.set_option(key, value)
 
-    def _solver_for(self, chosen: dict[str, str]) -> SolverModel | None:
-        device, integrator = chosen["device"], chosen["integrator"]
-        engine = chosen.get("engine", "native" if device == "cpu" else "torch")
-        if engine not in ENGINES:
-            raise HostError(CallError.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
-        if engine == "native" and device != "cpu":
-            raise HostError(CallError.OPTION, f"option device is '{device}': engine native serves the cpu alone")
-        if engine == "native" and integrator != "scipy":
-            return None
-        if integrator == "host":
-            raise HostError(CallError.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
-        if engine == "torch":
-            _require_device(device)
+    def _solver_for(self, chosen: dict[str, str]) -> SolverModel:
         if self._file is None:
             self._file = ModelFile.read(self._path)
+        core = _native.Solver.open(self._path)
+        for key, value in self._options.items():
+            if key not in ("units", "integrator"):
+                core.set_option(key, value)
+        if chosen["integrator"] == "scipy":
+            core.set_option("integrator", "host")  # the exact path's cells are left to scipy
         names = {key: chosen[key] for key in ("path", "device", "repair")}
-        solver = Solver.around(self._core, self._file, chosen["mode"], integrator, engine=engine, **names)
+        engine = _engine(chosen)
+        solver = Solver.around(core, self._file, chosen["mode"], chosen["integrator"], engine=engine, **names)
+        self._solvers_core = core
         return SolverModel(solver)
 
     def step(self, batch: Batch) -> Figures:
@@ -235,6 +241,25 @@ class FileModel(Served):
 
 def _served(status: NDArray[np.int8]) -> NDArray[np.bool_]:
     return np.asarray((status == Status.SURROGATE) | (status >= Status.EXACT_REQUESTED))
+
+
+def _engine(chosen: dict[str, str]) -> str:
+    return chosen.get("engine", "native" if chosen["device"] == "cpu" else "torch")
+
+
+def _check_choices(chosen: dict[str, str]) -> bool:
+    """Whether a Solver must serve these. Raises HostError for what does not go together or is not there."""
+    device, integrator, engine = chosen["device"], chosen["integrator"], _engine(chosen)
+    if engine not in ENGINES:
+        raise HostError(CallError.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
+    if engine == "native":
+        if device != "cpu":
+            raise HostError(CallError.OPTION, f"option device is '{device}': engine native serves the cpu alone")
+        return integrator == "scipy"
+    if integrator == "host":
+        raise HostError(CallError.OPTION, "option integrator is 'host': engine torch has native and scipy alone")
+    _require_device(device)
+    return True
 
 
 def _with_own_choices(error: ValueError, key: str) -> HostError:

@@ -30,7 +30,7 @@ class HostModel(Protocol):
     host's memory and end with the call: keep copies. Threads of the host may call it at the same time.
 
     It may have more: equilibrium, trajectory (as of Solver), set_option(key, value) (of strings; ValueError for what it
-    does not take), network (a `Network`, for the composition), close().
+    does not take), network (a `Network`, for the composition), close() (the host does not hear what it raises).
     """
 
     species: Sequence[str]
