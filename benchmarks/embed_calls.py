@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """What the way through an embedded Python costs: libpcs_embed against libpcs, torch from C against it from Python.
 
-Usage: python benchmarks/embed_calls.py [--cells N] [--repeats N] [--output FILE]
+Usage: python benchmarks/embed_calls.py [--cells N] [--repeats N] [--rounds N] [--modes MODE...] [--output FILE]
 
 One pcs_step is timed from C (embed_calls.c), linked to libpcs and to libpcs_embed, and `Solver.step` in place from
 Python, on one core, as processor time; medians, and the least beside them, since a shared machine only ever adds. The
-runs of a row alternate. Native is mode exact; torch with and without its gate (audit and exact_every are off, so that
-all runs do the same work). Needs gcc, g++ and torch.
+runs of a row alternate, and each has a process of its own: what an allocator does depends on all that came before.
+Native is mode exact; torch with and without its gate (audit and exact_every are off, so that all runs do the same
+work). Needs gcc, g++ and torch.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -30,7 +32,6 @@ from pychemsurrogate.network import load_network
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MODEL = ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008-multiclock.pcs"
-ROUNDS = 2  # of a row's runs
 Times = tuple[float, float]  # median, least [s]
 NATIVE = {"mode": "exact", "threads": "1"}
 TORCH = {"engine": "torch", "audit": "0", "exact_every": "0", "threads": "1"}
@@ -79,12 +80,19 @@ def in_python(cells: Workload, repeats: int, options: dict[str, str]) -> Times:
     return float(np.median(seconds)), min(seconds)
 
 
+def in_a_process(cells: Workload, repeats: int, options: dict[str, str]) -> Times:
+    """The times of `in_python` in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(1) as pool:
+        return pool.apply(in_python, (cells, repeats, options))
+
+
 def best(runs: list[Times]) -> Times:
     """Of several runs of a row the one with the least median."""
     return min(runs)
 
 
-def table(cells: Workload, folder: Path, repeats: int) -> Iterator[str]:
+def table(cells: Workload, folder: Path, repeats: int, rounds: int, modes: list[str]) -> Iterator[str]:
     """The lines of the report."""
     programs = build_drivers(folder)
     yield f"{'cells':>7s}  {'what':30s} {'from':22s} {'median':>12s} {'least':>12s}  {'of the first, least':>19s}"
@@ -96,16 +104,16 @@ def table(cells: Workload, folder: Path, repeats: int) -> Iterator[str]:
 
     for size, calls in ((1, 2000), (len(cells), 1)):
         runs: dict[str, list[Times]] = {name: [] for name in programs}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, program in programs.items():
                 runs[name].append(in_c(program, cells[:size], repeats, calls, NATIVE)[:2])
         for name, times in runs.items():
             yield row(size, "native, mode exact", f"C, lib{name}", best(times), best(runs["pcs"]))
-    for mode in ("surrogate", "auto"):
+    for mode in modes:
         options = {"mode": mode, **TORCH}
         python, embedded = [], []
-        for _ in range(ROUNDS):
-            python.append(in_python(cells, repeats, options))
+        for _ in range(rounds):
+            python.append(in_a_process(cells, repeats, options))
             *times, surrogate, exact = in_c(programs["pcs_embed"], cells, repeats, 1, options)
             embedded.append((times[0], times[1]))
         what = f"torch, mode {mode}"
@@ -119,6 +127,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--modes", nargs="*", default=["surrogate", "auto"])
     parser.add_argument("--output", type=Path, default=HERE / "results" / "embed_calls.txt")
     options = parser.parse_args()
     use_one_core()
@@ -131,7 +141,7 @@ def main() -> None:
             "target: torch from C within 10 % of the same call from Python",
             "",
         )
-        for line in table(cells, Path(name), options.repeats):
+        for line in table(cells, Path(name), options.repeats, options.rounds, options.modes):
             say(line)
     say.write(options.output)
 
