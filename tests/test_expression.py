@@ -198,6 +198,37 @@ def test_density_in_a_rate() -> None:
     assert saturating.reactions[0].rate(50.0, {"x": 0.0, "zeta": 0.0}, 1e2) == pytest.approx(k[0], rel=1e-14)
 
 
+def test_formation_on_grains() -> None:
+    """H + H -> H2 at k n(H), k of a formula of n_H, against its solution; and native dn/dt against Python's."""
+    text = "pychemsurrogate network 1\nname: grains\nspecies: H H2\nreactions:\nH + H -> H2 | grain_expression | {}\n"
+    network = parse_network(text.format("3d-18*sqrt(T)/(1d0+0.04*sqrt(T))*n_H"))
+    n, T, dt = np.array([[7e2, 5e1], [3e4, 1e2]]), np.array([50.0, 200.0]), np.array([1e13, 2e11])
+    n_H = n @ network.tables().scale_weights
+    k = 3e-18 * np.sqrt(T) / (1 + 0.04 * np.sqrt(T)) * n_H
+    found = open_network(network).rhs(n[0], T[0], np.empty(0))
+    np.testing.assert_allclose(found, k[0] * n[0, 0] * np.array([-2.0, 1.0]), rtol=1e-13)
+    moved, status = NativeRosenbrock(network, rtol=1e-8, atol=1e-20).advance(n, dt, T, {})
+    assert (status > 0).all()
+    np.testing.assert_allclose(moved[:, 0], n[:, 0] * np.exp(-2 * k * dt), rtol=1e-6)
+    assert network.symmetry is not None
+    with pytest.raises(NetworkError, match="takes one species alone"):
+        parse_network(text.replace("H + H -> H2", "H + H2 -> H2 + H").format("1.0"))
+
+
+def test_torch_rates_on_grains() -> None:
+    torch = pytest.importorskip("torch")
+    from pychemsurrogate.surrogates.rates import Rates
+
+    text = "pychemsurrogate network 1\nname: grains\nspecies: H H2\nreactions:\nH + H -> H2 | {} | {}\n"
+    both = [
+        Rates(parse_network(text.format(law, rate)).tables())
+        for law, rate in (("grain", "3e-17 0.5"), ("grain_expression", "3d-17*sqrt(T/300)*n_H"))
+    ]
+    T, x = torch.tensor([20.0, 80.0], dtype=torch.float64), torch.tensor([[0.3, 0.35], [1.0, 0.0]], dtype=torch.float64)
+    changes = [rates.change(x, rates.coefficients(T, torch.empty((2, 0), dtype=torch.float64))) for rates in both]
+    np.testing.assert_allclose(changes[1].numpy(), changes[0].numpy(), rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("rate", "exponents"),
     [

@@ -187,6 +187,35 @@ def test_names_of_conditions_can_be_chosen(tmp_path: Path) -> None:
     assert network.name == "mine"
 
 
+@pytest.mark.parametrize(("reactants", "over"), [("H,H", "/n(idx_H)"), ("H,{H}", "")])
+def test_formation_on_grains(reactants: str, over: str) -> None:
+    """A sticking coefficient in the rate: it is k n(H), whichever way it is spelt."""
+    text = f"@common:user_Tdust\n@format:R,R,P,rate\n@var:s=1d0+0.04d0*sqrt(Tgas+user_Tdust)\n{reactants},H2,"
+    network = read(f"{text}3d-18*sqrt(Tgas)/s{over}*get_Hnuclei(n(:))\n").network
+    assert network.reactions[0].law.name == "grain_expression"
+    n, T, dust = np.array([7e2, 50.0]), 80.0, 15.0
+    n_H = n @ network.tables().scale_weights
+    rate = 3e-18 * math.sqrt(T) / (1 + 0.04 * math.sqrt(T + dust)) * n_H * n[0]
+    k = network.rate_coefficients(T, {"user_Tdust": dust}, n_H)
+    np.testing.assert_allclose(network.rhs(n, k), [-2 * rate, rate], rtol=1e-14)
+    np.testing.assert_allclose(network.jacobian(n, k), np.array([[-2, 0], [1, 0]]) * rate / n[0], rtol=1e-14)
+    assert parse_network(network.text()).hash == network.hash
+    assert network.symmetry is not None
+
+
+def test_coefficients_of_earlier_reactions() -> None:
+    network = read("@format:R,R,P,Tmin,Tmax,rate\nH,H,H2,10,20,3d-9*T32\nD,D,D2,,,2d0*k(1)\n").network
+    k = network.rate_coefficients(np.array([5.0, 15.0]), {})
+    np.testing.assert_allclose(k, [[0.0, 0.0], [1.5e-10, 3e-10]], rtol=1e-15)
+
+
+def test_species_without_mass() -> None:
+    network = read("@format:idx,R,P,P,rate\n1,FK1,FK2,,1d0\n2,FK2,FK3,,0.5d0\n").network
+    n, status = NativeRosenbrock(network, rtol=1e-8, atol=1e-20).advance([[1.0, 0.0, 0.0]], 2.0, 10.0, {})
+    assert status[0] > 0
+    np.testing.assert_allclose(n[0, :2], [math.exp(-2), 2 * (math.exp(-1) - math.exp(-2))], rtol=1e-6)
+
+
 def test_species_names() -> None:
     expected = {
         "E": "e-", "E-": "e-", "H-": "H-", "HE++": "He++", "CO": "CO", "SICH2+": "SiCH2+", "NACL": "NaCl", "HD": "HD",
@@ -264,7 +293,7 @@ REFUSED = {
     "1,H,H,H2,,,,\n": ":2: the rate is missing",
     "1,H,H,H2,,,,!note\n": ":2: the rate is missing",
     "1,H,H,H2,,,,auto\n": ":2: the rate auto is not supported",
-    "1,H,H,H2,,,,1d-9*n(idx_H2)\n": "the density of a species, n(...)",
+    "1,H,H,H2,,,,1d-9*n(idx_H2)\n": "the density of a species (n(idx_H2)) is not supported",
     "1,H,H,H2,,,,1d-9*user_x\n": "declare it with @common:user_x",
     "1,H,H,H2,,,,krome_fshield(n,Tgas)\n": 'the function "krome_fshield" is not supported',
     "1,H,H,H2,,,,num2col(n(idx_H2),n(:))\n": 'the function "num2col" is not supported',
@@ -283,11 +312,16 @@ REFUSED = {
     "1,H,H,,,,,1d-9\n": "has no product",
     "1,,,H,,,,1d-9\n": "0 reactants",
     "1,CR,g,H,,,,1d-9\n": "0 reactants",
-    "1,FK1,H,H,,,,1d-9\n": 'the species "FK1" is not supported',
+    "1,FK1,H,H,,,,1d-9\n": "not balanced: products minus reactants: FK -1",
+    "1,H,O,OH,,,,1d-9/n(idx_H)\n": "leaves out the density of a reactant",
+    "1,H,H,H2,,,,1d-9/n(idx_H)**2\n": "the density of a species (n(idx_H)) is not supported",
+    "1,H,H,H2,,,,1d-9/(1d0+n(idx_H))\n": "the density of a species (n(idx_H)) is not supported",
+    "1,H,H,H2,,,,1d-9*sum(n(:))\n": 'the function "sum" is not supported',
+    "1,H,H,H2,,,,1d-9*n(3)\n": "densities other than n(idx_X)",
+    "1,H,H,H2,,,,k(1)\n": "the number of an earlier reaction",
     "1,H_ICE,H,H2,,,,1d-9\n": 'the species "H_ICE" is not supported',
     "1,PAH,E,PAH-,,,,1d-9\n": 'the species "PAH" is not supported',
-    "1,H,{O},OH,,,,1d-9\n": "reactants in braces",
-    "1,H,{H},H2,,,,1d-9\n": "reactants in braces",
+    "1,H,{O},OH,,,,1d-9\n": "leaves out the density of a reactant",
     "1,H,H,{H2},,,,1d-9\n": "a product in braces",
     "1,O(1D),H,OH,,,,1d-9\n2,O,H,OH,,,,1d-9*get_Hnuclei(n(:)\n": ':3: rate: in the expression "1d-9*get_Hnuclei(n(:)"',
 }  # fmt: skip

@@ -504,7 +504,7 @@ def test_wrong_arrays(osu: Network, cells: Workload) -> None:
     [
         ("reactants", lambda a: a + 29, "a reactant is no species"),
         ("products", lambda a: a + 29, "a product is no species"),
-        ("law", lambda a: a + 9, "unknown rate law"),
+        ("law", lambda a: a + 10, "unknown rate law"),
         ("law_conditions", lambda a: a * 0 + 5, "unknown condition"),
         ("parameters", lambda a: a * np.nan, "not finite"),
         ("composition", lambda a: a[:-1], r"composition must be"),

@@ -97,7 +97,8 @@ def test_client_in_fortran(tmp_path: Path) -> None:
     content.tofile(damaged)
     sources = [BINDINGS / "fortran" / "pychemsurrogate.f90", TESTS / "fortran" / "expect.f90"]
     program = tmp_path / "interface_test"
-    sanitize = [*flags(ADDRESS), "-fcheck=all", "-ffpe-trap=invalid,zero,overflow"]
+    # gfortran's own code for an absent optional array, handed on, trips the check for null pointers.
+    sanitize = [*flags(ADDRESS), "-fno-sanitize=null", "-fcheck=all", "-ffpe-trap=invalid,zero,overflow"]
     compile_them = ["gfortran", "-std=f2008", "-O1", *sanitize, f"-I{BINDINGS / 'fortran'}", f"-J{tmp_path}"]
     run([*compile_them, *sources, TESTS / "fortran" / "interface_test.f90", "-o", program, *link(ADDRESS)])
     assert run([program, MODEL, damaged]).endswith("all checks passed\n")

@@ -32,9 +32,9 @@ int conditions_of(Law law) {
     }
 }
 
-// How many reactants a rate is proportional to: of a grain's rate the first alone, n_H stands for the grains.
+// How many reactants a rate is proportional to: on grains the first alone, n_H stands for the grains.
 int bodies_of(const NetworkTables& t, int reaction) {
-    if (t.law[reaction] == static_cast<int>(Law::grain)) return 1;
+    if (const auto law = static_cast<Law>(t.law[reaction]); law == Law::grain || law == Law::grain_expression) return 1;
     const auto* first = &t.reactants[reaction * max_reactants];
     return static_cast<int>(std::count_if(first, first + max_reactants, [](int s) { return s >= 0; }));
 }
@@ -167,7 +167,7 @@ void NetworkTables::validate() const {
                     name + " does not name the conditions that its rate law reads");
         }
         require(reactants[r * max_reactants] >= 0, name + " has no reactant");
-        if (law[r] != static_cast<int>(Law::expression)) continue;
+        if (!is_formula(static_cast<Law>(law[r]))) continue;
         const double value = parameters[r * n_parameters + 1];
         require(value >= 0 && value < static_cast<double>(expression_code.size() / 4) && value == std::floor(value),
                 name + " names no value of the rate formulas");

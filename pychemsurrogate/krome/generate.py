@@ -171,6 +171,8 @@ def _facts(
         slots = [place[s.name] for s in reaction.reactants]
         if reaction.law.per_hydrogen:
             slots = [slots[0], _HYDROGEN_NUCLEI]
+        elif reaction.law.first_alone:
+            slots = slots[:1]
         reactants.append(slots + [_NO_REACTANT] * (3 - len(slots)))
 
     def head(mark: str) -> str:

@@ -225,7 +225,7 @@ class Network:
 
     @cached_property
     def _by_formula(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self._tables.law == expression_law.NUMBER)
+        return np.flatnonzero(np.isin(self._tables.law, expression_law.NUMBERS))
 
     def has_rates(self, k: FloatArray) -> NDArray[np.bool_]:
         """Whether the coefficients k (..., R) that formulas gave are finite and not negative (...)."""
@@ -253,6 +253,7 @@ class Network:
         slots: IntArray = self._tables.reactants.copy()
         for number in (law.number for law in RATE_LAWS if law.per_hydrogen):
             slots[self._tables.law == number, 1:] = (-2, -1)
+        slots[self._tables.law == expression_law.NUMBER_ON_GRAINS, 1:] = -1
         return slots
 
     @cached_property
@@ -303,7 +304,8 @@ class Network:
             law = reaction.law
             if law.density_power is None:
                 return None
-            needed = 0 if law.per_hydrogen else 2 - len(reaction.reactants) - law.density_power
+            bodies = 1 if law.first_alone else len(reaction.reactants)
+            needed = 0 if law.per_hydrogen else 2 - bodies - law.density_power
             if needed and not any(law.conditions.values()):
                 return None
             for name, power in law.conditions.items():

@@ -39,7 +39,7 @@ class Reaction:
             )
         if not np.all(np.isfinite(self.parameters)):
             raise NetworkError(f'reaction "{self.equation}": a parameter is not finite: {self.parameters}')
-        if self.law.per_hydrogen and len(set(self.reactants)) > 1:
+        if (self.law.per_hydrogen or self.law.first_alone) and len(set(self.reactants)) > 1:
             raise NetworkError(
                 f'reaction "{self.equation}": the law {self.law.name} takes one species alone, once or more often'
             )

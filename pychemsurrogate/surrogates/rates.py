@@ -114,7 +114,7 @@ class Formulas(nn.Module):
 
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
-        rows = np.flatnonzero(tables.law == expression_law.NUMBER)
+        rows = np.flatnonzero(np.isin(tables.law, expression_law.NUMBERS))
         self.rows: list[int] = rows.tolist()
         self.code = tables.expression_code
         self.values: list[int] = tables.parameters[rows, 1].astype(int).tolist()
@@ -148,7 +148,7 @@ class Rates(nn.Module):
         super().__init__()
         self.laws: list[tuple[int, list[int]]] = []  # number, columns of the conditions
         self.formulas = Formulas(tables) if tables.expression_code.size else None
-        for number in sorted({int(law) for law in tables.law} - {expression_law.NUMBER}):
+        for number in sorted({int(law) for law in tables.law} - set(expression_law.NUMBERS)):
             if number not in _LAWS:
                 raise ValueError(f"rate law {number} has no torch form; add it to surrogates/rates.py")
             rows = (tables.law == number).nonzero()[0]
@@ -157,7 +157,9 @@ class Rates(nn.Module):
             self.register_buffer(f"parameters_{number}", torch.as_tensor(tables.parameters[rows].copy()))
         reactions, species = len(tables.law), len(tables.species)
         # In x = n/n_H a reaction on grains has its first reactant alone for a factor.
-        on_grains = np.isin(tables.law, [law.number for law in RATE_LAWS if law.per_hydrogen])
+        on_grains = np.isin(
+            tables.law, [*(law.number for law in RATE_LAWS if law.per_hydrogen), expression_law.NUMBER_ON_GRAINS]
+        )
         factors = tables.reactants.copy()
         factors[on_grains, 1:] = -1
         # A missing reactant points to a column of ones behind the species.

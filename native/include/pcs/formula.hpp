@@ -91,7 +91,7 @@ inline __attribute__((noinline)) void evaluate(const PlanView& plan, const Formu
     }
 }
 
-// The number of the value that a shape of the law `expression` is: its second parameter.
+// The number of the value that a shape of a formula's law is: its second parameter.
 inline int value_of_shape(const PlanView& plan, int shape) { return (int)plan.parameters[plan.n_shapes + shape]; }
 
 // The lanes in which a formula's coefficient, per power of n_H, is negative or not finite: no cell for any path.
@@ -99,7 +99,7 @@ inline Int without_rates(const PlanView& plan, const Vec* value) {
     Int good = ~Int{};
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
-        for (int r = group.begin; group.law == Law::expression && r < group.end; ++r) {
+        for (int r = group.begin; is_formula(group.law) && r < group.end; ++r) {
             const Vec k = plan.strength[r] * value[value_of_shape(plan, plan.shape[r])];
             good &= (k >= 0.0) & (k <= 1e300);  // false for NaN
         }

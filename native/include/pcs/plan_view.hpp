@@ -25,8 +25,10 @@ enum class Law : int32_t {
     photo = 6,
     grain = 7,
     expression = 8,  // any formula: its second parameter is the number of a value of the program
+    grain_expression = 9,
 };
-constexpr int n_laws = 9;
+constexpr int n_laws = 10;
+constexpr bool is_formula(Law law) { return law == Law::expression || law == Law::grain_expression; }
 
 // What computes a value of the program of formulas (pychemsurrogate/network/formula/program.py has the same list): a, b
 // and c are earlier values; `constant` and `condition` have an index in a. Truth is 1 or 0; select(a, b, c): b where a

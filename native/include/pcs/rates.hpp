@@ -68,6 +68,7 @@ inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const V
         case Law::grain:
             return grain(p, t);
         case Law::expression:
+        case Law::grain_expression:
             break;  // the program's
     }
     __builtin_unreachable();  // the tables were validated
@@ -128,7 +129,7 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
             for (int i = 0; i < max_conditions; ++i)
                 if (group.conditions[i] >= 0) condition[c][i] = broadcast(cells[c].conditions[group.conditions[i]]);
         }
-        if (group.law == Law::expression) {
+        if (is_formula(group.law)) {
             for (int s = group.shape_begin; s < group.shape_end; ++s)
                 for (int c = 0; c < n_cells; ++c) {
                     const int lane = cells[c].lane, from = evaluated ? cells[c].formula_lane : lane;
@@ -160,7 +161,7 @@ inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec
         for (int c = 0; c < max_conditions; ++c)
             if (group.conditions[c] >= 0) condition[c] = conditions[group.conditions[c]];
         for (int s = group.shape_begin; s < group.shape_end; ++s) {
-            if (group.law == Law::expression) {
+            if (is_formula(group.law)) {
                 shapes[s] = value[value_of_shape(plan, s)];
                 continue;
             }

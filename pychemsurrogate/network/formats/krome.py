@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pychemsurrogate.network.formula.parse import INTRINSICS, Parser, Special, parse
+from pychemsurrogate.network.formula.shape import degree, with_value
 from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE, Node, call, name, number
 from pychemsurrogate.network.network import Network
 from pychemsurrogate.network.rate_laws.choose import grain_law_of, law_of
@@ -172,6 +173,7 @@ class _File:
     variables: dict[str, str] = field(default_factory=dict)  # lower case -> text
     rows: list[_Row] = field(default_factory=list)
     species: dict[str, Species] = field(default_factory=dict)  # KROME's spelling -> ours
+    coefficients: list[Node] = field(default_factory=list)  # of the reactions so far
 
     def error(self, line: int, reason: str) -> NetworkError:
         return NetworkError(f"{self.label}:{line}: {reason}")
@@ -318,7 +320,17 @@ class _File:
             "get_hnuclei": _hydrogen_nuclei,
             "krome_get_hnuclei": _hydrogen_nuclei,
             "n": _density_of_a_species,
+            "k": self._coefficient,
         }
+
+    def _coefficient(self, parser: Parser) -> Node:
+        """k(i): the coefficient of an earlier reaction."""
+        parser.expect("(")
+        argument = parser.argument()
+        parser.expect(")")
+        if argument.op != "number" or argument.value not in range(1, len(self.coefficients) + 1):
+            raise parser.error(f"k() takes the number of an earlier reaction, 1 to {len(self.coefficients)}")
+        return self.coefficients[int(argument.value) - 1]
 
     def _limit(self, row: _Row, text: str, default: str) -> Node | None:
         if text in _NO_LIMIT:
@@ -356,6 +368,7 @@ class _File:
 
     def _reaction(self, row: _Row) -> Reaction:
         formula = self._rate(row)
+        self.coefficients.append(formula)
         bare = [r for r in row.reactants if not _in_braces(r) and r not in _NO_SPECIES]
         curly = [_bare(r) for r in row.reactants if _in_braces(r)]
         products = tuple(self.species[p] for p in row.products if p not in _NO_SPECIES)
@@ -365,15 +378,36 @@ class _File:
                 raise NetworkError("get_Hnuclei of a network without hydrogen")
             if not 1 <= len(reactants) <= MAX_REACTANTS:
                 raise NetworkError(f"{len(reactants)} reactants; 1 to {MAX_REACTANTS} are supported")
-            chosen = law_of(formula, len(reactants)) if not curly else grain_law_of(formula)
-            if chosen is None or (curly and (len(bare) != 1 or set(curly) != set(bare))):
+            formula, alone = self._without_densities(row, formula, reactants)
+            if (curly or alone) and (len(reactants) != 2 or len(set(reactants)) != 1 or len(curly) + alone != 1):
                 raise NetworkError(
-                    f"reactants in braces are supported in X + {{X}} with a rate alpha (Tgas/300)^beta get_Hnuclei(n) "
-                    f"alone, not in {' + '.join(row.reactants)} with {row.rate}"
+                    "a rate that leaves out the density of a reactant is supported for X + {X}, or X + X with a rate "
+                    f"over n(idx_X), alone, not for {' + '.join(row.reactants)} with {row.rate}"
                 )
+            chosen = grain_law_of(formula) if curly or alone else law_of(formula, len(reactants))
             return Reaction(reactants, products, *chosen)
         except NetworkError as error:
             raise self.error(row.line, str(error)) from None
+
+    def _without_densities(self, row: _Row, formula: Node, reactants: tuple[Species, ...]) -> tuple[Node, bool]:
+        """The formula without n(idx_X), and whether it was proportional to 1 / n(idx_X) of a reactant."""
+        alone = False
+        for read in [read for read in formula.names if read.startswith("n(")]:
+            power = degree(formula, read)
+            mine = any(f"n({self._mangled(s)})" == read for s in reactants)
+            if power != 0 and (power != -1 or not mine or alone):
+                raise NetworkError(
+                    f"a rate that depends on the density of a species ({read.replace('(', '(idx_')}) is not supported: "
+                    "the step's exact derivatives know products of reactants alone; make the species a reactant, or "
+                    "use get_Hnuclei(n(:))"
+                )
+            alone = alone or power == -1
+            formula = with_value(formula, read, number(1.0))
+        return formula, alone
+
+    def _mangled(self, species: Species) -> str:
+        spelt = next(spelt for spelt, known in self.species.items() if known == species)
+        return spelt.replace("+", "J").replace("-", "K").replace("[", "").replace("]", "")
 
     def _add_species(self, line: int, spelt: str) -> None:
         if spelt in self.species:
@@ -395,11 +429,13 @@ def species_of(spelt: str) -> Species:
     """
     if spelt in ("E", "E-"):
         return species_from_formula("e-")
+    if re.fullmatch(r"FK\d", spelt):  # KROME's species without mass, for toy networks
+        return declared_species(spelt, {"FK": 1}, 0, 0.0)
     if (grain := _GRAIN.fullmatch(spelt)) is not None:
         charge = {"0": 0, "-": -1, "+": 1}[grain[1]]
         return declared_species(spelt, {"GRAIN": 1}, charge, _GRAIN_MASS_G)
     match = _SPELLING.fullmatch(spelt)
-    if match is None or re.match(r"FK\d", spelt):  # FK1, FK2, ...: species without mass
+    if match is None:
         raise NetworkError(
             f'the species "{spelt}" is not supported: names are made of {", ".join(_ELEMENTS).upper()}, isotopes such '
             "as [13C], E, GRAIN0, GRAIN+ and GRAIN-"
@@ -443,10 +479,12 @@ def _hydrogen_nuclei(parser: Parser) -> Node:
 
 
 def _density_of_a_species(parser: Parser) -> Node:
-    raise parser.error(
-        "a rate that depends on the density of a species, n(...), is not supported: the step's exact derivatives know "
-        "products of reactants alone; make the species a reactant, or use get_Hnuclei(n(:))"
-    )
+    """n(idx_X), as the name "n(X)": a reaction may divide its rate by it (_without_densities)."""
+    parser.expect("(")
+    index = (parser.word() or "").upper()
+    if not index.startswith("IDX_") or not parser.accept(")"):
+        raise parser.error("densities other than n(idx_X) and get_Hnuclei(n(:)) are not supported in a rate")
+    return name(f"n({index.removeprefix('IDX_')})")
 
 
 def _mark(content: str) -> tuple[str, str]:

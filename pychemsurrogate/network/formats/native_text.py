@@ -127,13 +127,19 @@ def _read_reaction(line: str, species: Mapping[str, Species], conditions: tuple[
     left, arrow, right = equation.partition("->")
     if not arrow:
         raise NetworkError(f'expected "reactants -> products", not "{equation}"')
-    if law_name == expression.NAME:
+    if law_name in (expression.NAME, expression.ON_GRAINS):
         known = {TEMPERATURE, DENSITY, *conditions}
         formula = parse_formula(numbers, lambda word: formula_name(word) if word in known else None)
-        return Reaction(_read_side(left, species), _read_side(right, species), expression.expression_law(formula), ())
+        return Reaction(
+            _read_side(left, species),
+            _read_side(right, species),
+            expression.expression_law(formula, law_name == expression.ON_GRAINS),
+            (),
+        )
     law = LAWS_BY_NAME.get(law_name)
     if law is None:
-        raise NetworkError(f'unknown rate law "{law_name}"; the laws are {", ".join((*LAWS_BY_NAME, expression.NAME))}')
+        known_laws = ", ".join((*LAWS_BY_NAME, expression.NAME, expression.ON_GRAINS))
+        raise NetworkError(f'unknown rate law "{law_name}"; the laws are {known_laws}')
     try:
         parameters = tuple(float(number) for number in numbers.split())
     except ValueError:

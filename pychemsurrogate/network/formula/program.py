@@ -132,7 +132,12 @@ class Compiler:
                 return root if by.value > 0 else self._emit("/", self._constant(1.0), root)
         # base^exponent = exp(exponent ln base): the logarithm is shared by all powers of a base.
         log = self._constant(math.log(of.value)) if of.op == "number" and of.value > 0 else self._emit("log", base)
-        return self._emit("exp", self._emit("*", log, exponent))
+        power = self._emit("exp", self._emit("*", log, exponent))
+        if by.op == "number":
+            return power
+        # Whatever the base, 0 among them, its power of 0 is 1, as in Fortran.
+        one, zero = self._constant(1.0), self._constant(0.0)
+        return self._emit("select", self._emit("==", exponent, zero), one, power)
 
     def _whole_power(self, base: int, exponent: int) -> int:
         if exponent < 0:

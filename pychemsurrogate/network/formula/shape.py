@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from pychemsurrogate.network.formula.tree import TEMPERATURE, Node
+from pychemsurrogate.network.formula.tree import TEMPERATURE, Node, call
 
 # Powers of T are those of T / 300 K, and numbers are kept exactly: so the parameters of a law come out as they were
 # written, whatever the spelling.
@@ -235,6 +235,19 @@ def pieces(node: Node) -> tuple[Node, float, float] | None:
     if here is None or inner is None:
         return None
     return inner[0], max(here[0], inner[1]), min(here[1], inner[2])
+
+
+def with_value(node: Node, name: str, value: Node) -> Node:
+    """The formula with a name replaced."""
+    done: dict[int, Node] = {}
+    for part in node.walk():
+        if part.op == "name":
+            done[id(part)] = value if part.name == name else part
+        elif part.args:
+            done[id(part)] = call(part.op, *(done[id(a)] for a in part.args))
+        else:
+            done[id(part)] = part
+    return done[id(node)]
 
 
 def degree(node: Node, name: str) -> Fraction | None:

@@ -37,13 +37,19 @@ def law_of(formula: Node, bodies: int) -> ChosenLaw:
     return expression_law(formula), ()
 
 
-def grain_law_of(formula: Node) -> ChosenLaw | None:
-    """The law `grain` for a coefficient alpha (T / 300 K)^beta n_H, None for another one."""
+def grain_law_of(formula: Node) -> ChosenLaw:
+    """The law of a reaction of one species whose rate is the formula times its density once: `grain` where it is one.
+
+    Raises NetworkError for a rate that is negative at every temperature.
+    """
     form = monomial(formula)
-    if form is None or form.powers != {DENSITY: Fraction(1)} or form.inverse or form.decay or form.factor < 0:
-        return None
-    parameters = _floats(form.factor, form.temperature)
-    return None if parameters is None else (GRAIN, parameters)
+    if form is not None:
+        if form.factor < 0:
+            raise NetworkError(f'the rate "{formula}" is negative')
+        parameters = _floats(form.factor, form.temperature)
+        if form.powers == {DENSITY: Fraction(1)} and not (form.inverse or form.decay) and parameters is not None:
+            return GRAIN, parameters
+    return expression_law(formula, on_grains=True), ()
 
 
 def _closed(form: Monomial, begin: float, end: float, bodies: int) -> ChosenLaw | None:

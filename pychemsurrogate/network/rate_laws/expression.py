@@ -1,7 +1,8 @@
 """A rate coefficient that is any formula of T, n_H and the network's conditions (network/formula/).
 
-The formula gives k in cm^(3(m-1))/s for m reactants, T in K, n_H in cm^-3. A cell in which it is negative or not finite
-is refused by every solver.
+The formula gives k in cm^(3(m-1))/s for m reactants, T in K, n_H in cm^-3. On grains it gives k in 1/s, and the rate is
+k n(first reactant), all reactants the same species: each arrival counts, as in grain.py. A cell in which it is negative
+or not finite is refused by every solver.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pychemsurrogate.network.species import NetworkError
 
 NAME: Final = "expression"
 NUMBER: Final = 8
+ON_GRAINS: Final = "grain_expression"
+NUMBER_ON_GRAINS: Final = 9
+NUMBERS: Final = (NUMBER, NUMBER_ON_GRAINS)
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,11 @@ class Formula:
         return _latex(self.tree)
 
 
-def expression_law(tree: Node) -> RateLaw:
-    """The law of one formula. Raises NetworkError for a formula that is a condition, or a negative number."""
+def expression_law(tree: Node, on_grains: bool = False) -> RateLaw:
+    """The law of one formula, on grains or not.
+
+    Raises NetworkError for a formula that is a condition, or a negative number.
+    """
     if tree.logical:
         raise NetworkError(f'the rate "{tree}" is a condition, not a number')
     if tree.op == "number" and tree.value < 0:
@@ -67,12 +74,13 @@ def expression_law(tree: Node) -> RateLaw:
             break  # of one condition alone a symmetry can ask for more than that it stays as it is
     density = degree(tree, DENSITY)
     return RateLaw(
-        name=NAME,
-        number=NUMBER,
+        name=ON_GRAINS if on_grains else NAME,
+        number=NUMBER_ON_GRAINS if on_grains else NUMBER,
         parameters=(),
         conditions=powers,
         rate=formula.rate,
         latex=formula.latex,
+        first_alone=on_grains,
         formula=tree,
         density_power=int(density) if density is not None and density.denominator == 1 else None,
     )

@@ -33,6 +33,7 @@ class RateLaw:
                       T in K, conditions in the law's order; k in cm^(3(m-1))/s for m reactants
     latex             latex(parameters (N_PARAMETERS,)) -> the formula with its numbers, LaTeX math mode
     per_hydrogen      the rate is k n_H n(first reactant), not k times all reactants; k in cm^3/s
+    first_alone       the rate is k n(first reactant), not k times all reactants; k in 1/s
     formula           of a law that is one formula (expression.py): k; `rate` takes n_H behind the conditions then
     density_power     the power p if k is proportional to n_H^p, None if it depends on n_H in another way
     """
@@ -44,6 +45,7 @@ class RateLaw:
     rate: Callable[[FloatArray, FloatArray, Sequence[FloatArray]], FloatArray] = field(compare=False)
     latex: Callable[[tuple[float, ...]], str] = field(compare=False)
     per_hydrogen: bool = False
+    first_alone: bool = False
     formula: Node | None = field(default=None, hash=False)
     density_power: int | None = 0
 
