@@ -9,20 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "pcs.h"
-
-static double processor_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void* a, const void* b) {
-    const double x = *(const double*)a, y = *(const double*)b;
-    return (x > y) - (x < y);
-}
+#include "timing.h"
 
 static void must(int code, const pcs_solver* solver) {
     if (code == 0) return;
@@ -59,8 +48,8 @@ int main(int argc, char** argv) {
     double surrogate = 0, exact = 0;
     must(pcs_report(solver, "surrogate", &surrogate), solver);
     must(pcs_report(solver, "exact", &exact), solver);
-    qsort(seconds, (size_t)repeats, sizeof *seconds, ascending);
-    printf("%.9e %.9e %.0f %.0f\n", seconds[repeats / 2], seconds[0], surrogate, exact);
+    const double middle = median(seconds, repeats);
+    printf("%.9e %.9e %.0f %.0f\n", middle, seconds[0], surrogate, exact);
     pcs_close(&solver);
     free(given), free(state), free(seconds);
     return 0;

@@ -7,20 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "pcs.h"
-
-static double processor_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void* a, const void* b) {
-    const double x = *(const double*)a, y = *(const double*)b;
-    return (x > y) - (x < y);
-}
+#include "timing.h"
 
 static double* read_doubles(FILE* file, size_t count) {
     double* values = malloc(count * sizeof *values);
@@ -61,8 +50,8 @@ int main(int argc, char** argv) {
     }
     double served = 0;
     pcs_report(solver, "surrogate", &served);
-    qsort(seconds, (size_t)repeats, sizeof *seconds, ascending);
-    printf("%.9g %.9g %.0f\n", seconds[repeats / 2], seconds[0], served);
+    const double middle = median(seconds, repeats);
+    printf("%.9g %.9g %.0f\n", middle, seconds[0], served);
     free(count), free(times), free(conditions), free(states), free(out), free(seconds);
     fclose(file);
     pcs_close(&solver);
