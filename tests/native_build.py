@@ -131,3 +131,28 @@ def cloud_hydro(*, mpi: bool = False) -> Path:
     run(["cmake", "-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options])
     run(["cmake", "--build", folder])
     return folder / "cloud_hydro"
+
+
+ADDRESS, THREAD = "address,undefined", "thread"
+
+
+def sanitizer_flags(kind: str) -> tuple[str, ...]:
+    """For compilers and linker."""
+    return (f"-fsanitize={kind}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+
+
+def sanitized(kind: str) -> NativeBuild:
+    """libpcs under a sanitizer."""
+    openmp = "OFF" if kind == THREAD else "ON"  # libgomp's barriers look like races to the thread sanitizer
+    folder = ROOT / "build" / f"sanitize-{kind.partition(',')[0]}"
+    options = [
+        f"-DCMAKE_CXX_FLAGS={' '.join(sanitizer_flags(kind))}",
+        f"-DPCS_OPENMP={openmp}",
+        "-DPCS_EMBED=OFF",
+        f"-DPCS_GENERATE={'ON' if kind == ADDRESS else 'OFF'}",  # straight-line code takes minutes to compile so
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+    ]
+    run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", *options])
+    run(["cmake", "--build", folder, "--target", "pcs"])
+    return NativeBuild(folder, (ROOT / "bindings" / "c",), folder / "fortran")

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import native_build
 import pytest
 from krome_build import Krome, build, generate, write_cells, write_model
-from native_build import ROOT, NativeBuild, run
+from native_build import ADDRESS, NativeBuild, has_fortran, run, sanitized, sanitizer_flags
 from workload import workload
 
 from pychemsurrogate.network import Network
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(not native_build.has_fortran(), reason="no gfortran")]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not has_fortran(), reason="no gfortran")]
 
-FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+FLAGS = sanitizer_flags(ADDRESS)
 CELLS = 24
 
 
 @pytest.fixture(scope="module")
 def libpcs() -> NativeBuild:
-    """As tests/test_sanitizers.py builds it."""
-    folder = ROOT / "build" / "sanitize-address"
-    options = [f"-DCMAKE_CXX_FLAGS={' '.join(FLAGS)}", "-DPCS_OPENMP=OFF", "-DCMAKE_INSTALL_LIBDIR=lib"]
-    run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", *options, "-DCMAKE_BUILD_TYPE=RelWithDebInfo"])
-    run(["cmake", "--build", folder, "--target", "pcs"])
-    return NativeBuild(folder, (ROOT / "bindings" / "c",), folder / "fortran")
+    return sanitized(ADDRESS)
 
 
 def test_clients_run_clean(libpcs: NativeBuild, osu: Network, tmp_path: Path) -> None:

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_build import MODEL, ROOT, STRICT, has_fortran, needs_libpython, run
+from native_build import (
+    ADDRESS,
+    MODEL,
+    ROOT,
+    STRICT,
+    THREAD,
+    has_fortran,
+    needs_libpython,
+    run,
+    sanitized,
+)
+from native_build import sanitizer_flags as flags
 from test_c import broken_models, write_cells
 from workload import workload
 
@@ -15,31 +26,14 @@ from pychemsurrogate.network import Network
 
 pytestmark = pytest.mark.long
 
-ADDRESS, THREAD = "address,undefined", "thread"
 TESTS, BINDINGS = ROOT / "tests", ROOT / "bindings"
 C_CLIENTS = [(ADDRESS, name) for name in ("interface", "steps", "threads", "openmp", "misuse")]
 C_CLIENTS += [(THREAD, name) for name in ("threads", "misuse")]
 
 
-def flags(kind: str) -> list[str]:
-    return [f"-fsanitize={kind}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
-
-
 def link(kind: str) -> list[str]:
-    """libpcs under a sanitizer, built."""
-    openmp = "OFF" if kind == THREAD else "ON"  # libgomp's barriers look like races to the thread sanitizer
-    build = ROOT / "build" / f"sanitize-{kind.partition(',')[0]}"
-    options = [
-        f"-DCMAKE_CXX_FLAGS={' '.join(flags(kind))}",
-        f"-DPCS_OPENMP={openmp}",
-        "-DPCS_EMBED=OFF",
-        f"-DPCS_GENERATE={'ON' if kind == ADDRESS else 'OFF'}",  # straight-line code takes minutes to compile so
-        "-DCMAKE_INSTALL_LIBDIR=lib",
-        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-    ]
-    run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", *options])
-    run(["cmake", "--build", build, "--target", "pcs"])
-    return [f"-L{build}/lib", f"-Wl,-rpath,{build}/lib", "-lpcs", "-lm", "-pthread"]
+    build = sanitized(kind).libraries
+    return [f"-L{build}", f"-Wl,-rpath,{build}", "-lpcs", "-lm", "-pthread"]
 
 
 @needs_libpython
