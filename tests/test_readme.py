@@ -8,7 +8,16 @@ import pytest
 from native_build import ROOT, build, has_fortran, run
 
 README = (ROOT / "README.md").read_text()
-FOLDERS = (".", "docs", "docs/hosts", "benchmarks", "fortran_example", "examples/pyclaw", "examples/pyro2")
+FOLDERS = (
+    ".",
+    "docs",
+    "docs/hosts",
+    "benchmarks",
+    "fortran_example",
+    "examples/mpi_python",
+    "examples/pyclaw",
+    "examples/pyro2",
+)
 PAGES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 
 
