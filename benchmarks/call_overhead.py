@@ -125,7 +125,7 @@ def main() -> None:
     """Measure, print and keep the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "benchmarks", help="where CMake builds libpcs")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "call_overhead.txt")
     options = parser.parse_args()
