@@ -42,13 +42,13 @@ check:
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/mypy"
 	@"$(BIN)/python" tools/generate_interfaces.py --check
-	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" --dry-run --Werror
+	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | xargs "$(BIN)/clang-format" --dry-run --Werror
 
 format: ## rewrite Python and C++ sources in the house's layout
 	@$(SETUP) system venv package dev
 	@"$(BIN)/ruff" check --fix .
 	@"$(BIN)/ruff" format .
-	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | xargs "$(BIN)/clang-format" -i
+	@find native bindings tests benchmarks -name '*.[ch]pp' -o -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | xargs "$(BIN)/clang-format" -i
 
 bench: ## speed of the native integrator against CVODE and scipy, its scaling (installs libsundials-dev; 10 minutes)
 	@$(SETUP) system sundials venv package plot

@@ -67,3 +67,4 @@ class CallError(IntEnum):
     INTERNAL = -106  # a defect of the library, or one of another ABI version
     BUSY = -107  # another thread is in a call on this handle, or setting an option of it
     PYTHON = -108  # libpcs_embed: no Python that serves, or an exception in it, with its traceback
+    DEVICE = -109  # no GPU or no libpcs_cuda, a lost GPU, or memory or a stream that is not its own

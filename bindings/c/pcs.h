@@ -45,6 +45,7 @@ extern "C" {
 #define PCS_E_INTERNAL (-106) /* a defect of the library, or one of another ABI version */
 #define PCS_E_BUSY (-107)     /* another thread is in a call on this handle, or setting an option of it */
 #define PCS_E_PYTHON (-108)   /* libpcs_embed: no Python that serves, or an exception in it, with its traceback */
+#define PCS_E_DEVICE (-109)   /* no GPU or no libpcs_cuda, a lost GPU, or memory or a stream that is not its own */
 /* [end of generated] */
 
 typedef struct pcs_solver pcs_solver; /* opaque */

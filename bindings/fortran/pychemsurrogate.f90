@@ -42,6 +42,8 @@ module pychemsurrogate
   integer, parameter, public :: PCS_E_BUSY = -107
   ! Libpcs_embed: no Python that serves, or an exception in it, with its traceback.
   integer, parameter, public :: PCS_E_PYTHON = -108
+  ! No GPU or no libpcs_cuda, a lost GPU, or memory or a stream that is not its own.
+  integer, parameter, public :: PCS_E_DEVICE = -109
   ! [end of generated]
 
   ! The per-cell status codes PCS_STATUS_..., generated from status.def.
