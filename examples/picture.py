@@ -12,12 +12,15 @@ import matplotlib.pyplot as plt
 
 
 def draw(run_file: str, picture: str) -> None:
-    """Six panels: density, temperature, CO, C, OH per H nucleus, and what the chemistry cost where."""
+    """Six panels: density, temperature, CO, C, OH per H nucleus, and which chemistry served where."""
     with np.load(run_file) as run:
         species = run["species"].tolist()
         abundance = {name: run["n"][species.index(name)] / run["n_H"] for name in ("CO", "C", "OH")}
         gas = [("$n_\\mathrm{H}$ [cm$^{-3}$]", run["n_H"], "viridis"), ("T [K]", run["temperature_K"], "inferno")]
-        cost = ("integrator's steps in a gas step", run["integrator_steps"] / run["calls"], "cividis")
+        if "integrator_steps" in run:
+            cost = ("integrator's steps in a gas step", run["integrator_steps"] / run["calls"], "cividis")
+        else:
+            cost = ("share of steps by the surrogate", run["learned"] / run["calls"], "cividis")
         left, right, bottom, top = run["extent_pc"]
         title = f"{float(run['time_kyr']):g} kyr, {run['n_H'].shape[0]} x {run['n_H'].shape[1]} cells"
     panels = [*gas, *((f"n({name}) / $n_\\mathrm{{H}}$", field, "magma") for name, field in abundance.items()), cost]
@@ -29,7 +32,10 @@ def draw(run_file: str, picture: str) -> None:
     )
     for axis, (label, field, colours) in zip(axes.flat, panels, strict=True):
         low, high = max(field.min(), 1e-5 * field.max()), field.max()
-        norm = None if high < 3 * low else mpl.colors.LogNorm(low, high)
+        if label.startswith("share"):
+            norm = mpl.colors.Normalize(0, 1)
+        else:
+            norm = None if high < 3 * low else mpl.colors.LogNorm(low, high)
         image = axis.imshow(field.T, origin="lower", extent=(left, right, bottom, top), norm=norm, cmap=colours)
         axis.set_title(label, fontsize=10)
         figure.colorbar(image, ax=axis, shrink=0.9)
