@@ -21,7 +21,7 @@ test: ## all checks and tests (minutes)
 	@"$(BIN)/python" -m pytest
 
 test-long: ## the tests marked long as well (tens of minutes)
-	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev release hosts
+	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev release hosts cuda-build
 	@"$(BIN)/python" -m pytest -m "long or not long"
 
 wheel: ## the source archive and a wheel that other machines can install, in dist/

@@ -43,7 +43,9 @@ _ROWS = (
     Option("statistics", "choice", "off", "off, on", "count for pcs_cell_statistics"),
     Option("species", "text", "", "the host's species in order, comma-separated", "refused unless they are the model's"),
     Option("engine", "choice", "native", "native, torch", "torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves integrator=scipy as well (docs/hosts/embed.md)"),
-    Option("device", "text", "cpu", "cpu, or a device of PyTorch such as cuda or cuda:1", "where engine torch works (default there, off the cpu); libpcs_embed alone has others than the cpu"),
+    Option("device", "text", "cpu", "cpu, cuda or cuda:k", "where steps and trajectories are worked out: cuda is a GPU, by libpcs_cuda, which is loaded then (docs/hosts/gpu.md). With engine torch, which libpcs_embed alone has, any device of PyTorch (default there, off the cpu)"),
+    Option("memory", "choice", "host", "host, device", "where the arrays of a call are, with device cuda. device: all in the GPU's memory, and nothing is waited for; an argument that is one value for all cells may be the host's, and times are. host: they are copied there and back"),
+    Option("stream", "text", "0", "an address, decimal or after 0x", "the CUDA stream of the calls with device cuda (a cudaStream_t as an integer); 0: the default stream"),
 )
 # fmt: on
 OPTIONS: Final[dict[str, Option]] = {row.name: row for row in _ROWS}

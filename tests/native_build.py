@@ -100,6 +100,8 @@ def build(*targets: str) -> NativeBuild:
     options = [
         "-DCMAKE_BUILD_TYPE=Release",
         "-DPCS_WERROR=ON",
+        "-DPCS_CUDA_EMULATED=ON",
+        "-DPCS_SCALAR=ON",
         "-DCMAKE_INSTALL_LIBDIR=lib",
         f"-DPCS_FORTRAN={fortran}",
         f"-DPython_EXECUTABLE={sys.executable}",

@@ -30,7 +30,7 @@ from pychemsurrogate.network import Network
 pytestmark = needs_libpython
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-E_FILE, E_OPTION, E_PYTHON = -102, -103, -108
+E_FILE, E_OPTION, E_PYTHON, E_DEVICE = -102, -103, -108, -109
 FloatArray = NDArray[np.float64]
 
 
@@ -403,7 +403,9 @@ def test_scipy(program: Path, osu: Network, tmp_path: Path) -> None:
         (("speed", "high"), "unknown option 'speed'"),
         (("device", "cuda:77"), "option device is 'cuda:77'"),
         (("integrator", "host", "engine", "torch"), "engine torch has native and scipy alone"),
-        (("engine", "native", "device", "cuda"), "engine native serves the cpu alone"),
+        (("engine", "native", "device", "gpu"), "option device is 'gpu': it must be one of cpu, cuda, cuda:k"),
+        (("memory", "device"), "link to libpcs for those of a GPU"),
+        (("stream", "0x10"), "link to libpcs for those of a GPU"),
     ],
 )
 def test_options_of_its_own(
@@ -416,6 +418,28 @@ def test_options_of_its_own(
     assert "Traceback" not in library.error(handle)
     assert library.close(handle) == 0
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_native_engine_on_a_gpu(library: Library, cells: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the emulated runtime: the host's arrays are copied there and back, as by libpcs."""
+    monkeypatch.setenv("PCS_CUDA_LIBRARY", "/nowhere/libpcs_cuda.so")
+    handle = library.open(MODEL)
+    assert library.option(handle, "engine", "native") == 0
+    assert library.option(handle, "device", "cuda") == E_DEVICE
+    assert "/nowhere/libpcs_cuda.so" in library.error(handle)
+    emulated = build("pcs_cuda_emulated").libraries / "libpcs_cuda_emulated.so"
+    monkeypatch.setenv("PCS_CUDA_LIBRARY", str(emulated))
+    results = []
+    few = cells[:9]
+    for device in ("cpu", "cuda"):
+        assert library.option(handle, "device", device) == 0, library.error(handle)
+        assert library.option(handle, "mode", "exact") == 0
+        n, status = few.n.copy(), np.full(len(few), 99, np.int8)
+        assert library.step(handle, few, n, status) == 0, library.error(handle)
+        results.append((n, status.tolist()))
+    assert results[0][1] == results[1][1]
+    np.testing.assert_allclose(results[1][0], results[0][0], rtol=1e-6)
+    assert library.close(handle) == 0
 
 
 def test_a_model_of_python_alone_works_on_the_hosts_memory(

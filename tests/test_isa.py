@@ -20,6 +20,8 @@ from pychemsurrogate.network import Network
 
 # What the processor must have for each, as /proc/cpuinfo spells it.
 NEEDS = {"sse2": {"sse2"}, "avx2": {"avx2", "fma"}, "avx512": {"avx2", "fma", "avx512f", "avx512dq", "avx512vl"}}
+WITHOUT_SCALAR = "built without PCS_SCALAR"
+SCALAR = "scalar"  # one lane, as a GPU runs the kernels: where the build has it (PCS_SCALAR, on in an editable one)
 
 ADVANCE = """
 import sys
@@ -32,6 +34,22 @@ integrator = NativeRosenbrock(load_network("osu_09_2008"), rtol=1e-8, atol=1e-20
 n, status = integrator.advance(cells["n"], cells["dt"], cells["temperature"], {"zeta": cells["zeta"]})
 assert (status == 10).all()
 np.save(sys.argv[2], n)
+print(_native.isa())
+"""
+
+STEPS = """
+import sys
+import numpy as np
+from pychemsurrogate import Solver, _native
+cells, answers = np.load(sys.argv[1]), {}
+for model in "osu_09_2008-accurate", "osu_09_2008-multiclock", "seed-linear", "seed-neural-ode":
+    for mode in "surrogate", "exact":
+        for kernels in "auto", "tables":
+            solver = Solver.load(model, mode=mode, kernels=kernels)
+            n, report = solver.step(cells["n"], cells["dt"], cells["temperature"], zeta=cells["zeta"])
+            answers[f"{model} {mode} {kernels} n"] = n.view(np.int64)
+            answers[f"{model} {mode} {kernels} status"] = report.status
+np.savez(sys.argv[2], **answers)
 print(_native.isa())
 """
 
@@ -50,12 +68,21 @@ def available(isa: str) -> bool:
     return NEEDS[isa] <= features()
 
 
+def lacks_scalar() -> bool:
+    """Whether this build is without it; asked of another process, since the choice is made once."""
+    script = "from pychemsurrogate import _native; _native.isa()"
+    result = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PCS_ISA": SCALAR}, capture_output=True)
+    assert result.returncode == 0 or b"built without" in result.stderr, result.stderr
+    return result.returncode != 0
+
+
 isas = pytest.mark.parametrize(
     "isa",
     [
         pytest.param(name, marks=pytest.mark.skipif(not available(name), reason=f"the processor lacks {name}"))
         for name in NEEDS
-    ],
+    ]
+    + [pytest.param(SCALAR, marks=[pytest.mark.long, pytest.mark.skipif(lacks_scalar(), reason=WITHOUT_SCALAR)])],
 )
 
 
@@ -117,13 +144,26 @@ def test_seed_models_keep_their_promises(isa: str) -> None:
 def test_instruction_sets_agree(osu: Network, cells: Workload, tmp_path: Path) -> None:
     np.savez(tmp_path / "cells.npz", n=cells.n, dt=cells.dt, temperature=cells.temperature, zeta=cells.zeta)
     answers: dict[str, NDArray[np.float64]] = {}
-    for isa in filter(available, NEEDS):
+    for isa in [*filter(available, NEEDS), *([] if lacks_scalar() else [SCALAR])]:
         out = tmp_path / f"{isa}.npy"
         assert run([sys.executable, "-c", ADVANCE, tmp_path / "cells.npz", out], {"PCS_ISA": isa}).strip() == isa
         answers[isa] = np.load(out)
     weights = osu.tables().scale_weights
     for n in answers.values():
         assert cell_errors(n, answers["sse2"], weights).max() < 1e-6
+
+
+@pytest.mark.skipif(lacks_scalar(), reason=WITHOUT_SCALAR)
+def test_one_lane_has_the_bits_of_two(cells: Workload, tmp_path: Path) -> None:
+    """Neither SSE2 nor the scalar form fuses multiplications and additions: the same arithmetic in the same order."""
+    np.savez(tmp_path / "cells.npz", n=cells.n, dt=cells.dt, temperature=cells.temperature, zeta=cells.zeta)
+    for isa in (SCALAR, "sse2"):
+        out = tmp_path / f"{isa}.npz"
+        assert run([sys.executable, "-c", STEPS, tmp_path / "cells.npz", out], {"PCS_ISA": isa}).strip() == isa
+    one, two = np.load(tmp_path / "scalar.npz"), np.load(tmp_path / "sse2.npz")
+    assert len(two.files) == 32
+    for name in two.files:
+        assert np.array_equal(one[name], two[name]), name
 
 
 def test_best_instruction_set_is_the_default() -> None:
@@ -146,7 +186,7 @@ def test_unknown_instruction_set(libpcs: NativeBuild, cells: Workload, tmp_path:
 
 def test_wide_units_leak_nothing(libpcs: NativeBuild) -> None:
     """A weak symbol of a wide unit outside its own namespace could replace the baseline's copy at link time."""
-    for isa in NEEDS:
+    for isa in [*NEEDS, SCALAR]:
         objects = list(libpcs.folder.glob(f"CMakeFiles/pcs_kernels_{isa}.dir/**/*.o"))
         assert objects
         for path in objects:

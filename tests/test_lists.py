@@ -109,11 +109,11 @@ def test_the_native_solver_takes_what_the_list_says(core: Any, option: Option) -
 
 
 def test_python_has_the_options_and_their_defaults() -> None:
-    """But for the units, which it leaves to other hosts, and what is a keyword of a call there."""
+    """But for the units, which it leaves to other hosts, and what belongs to a call there."""
     found = inspect.signature(Solver.__init__).parameters
-    missing = {"units", "statistics"}
+    missing = {"units", "statistics", "memory", "stream"}
     assert set(OPTIONS) - set(found) == missing
-    assert set(found) - set(OPTIONS) == {"self", "model", "log"}
+    assert set(found) - set(OPTIONS) == {"self", "model", "log", "precision"}
     follows = {"rtol", "atol", "target_error_dex", "error_budget_dex", "engine", "species"}  # from other options
     for name in OPTIONS.keys() - missing:
         default = found[name].default

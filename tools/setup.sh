@@ -10,6 +10,7 @@
 #   venv      the virtual environment .venv with the build tools
 #   package   pychemsurrogate in .venv, editable; compiled again only when native sources changed
 #   plot, test, dev, release   the extra of that name; torch: the CPU build of torch for the tests
+#   cuda-build  the extra of that name: nvcc, for the long tests
 #   hosts     the extra of that name: PyClaw, which gfortran compiles (a minute), and pyro2
 # Every part is skipped when it is already there.
 set -euo pipefail
@@ -122,7 +123,7 @@ part_torch() {
 for part in "$@"; do
     case $part in
     system | fortran | qemu | pkgconfig | valgrind | mpi | sundials | venv | package | torch) "part_$part" ;;
-    plot | test | dev | release | hosts) part_extra "$part" ;;
+    plot | test | dev | release | hosts | cuda-build) part_extra "$part" ;;
     *) fail "unknown part: $part" ;;
     esac
 done

@@ -477,9 +477,12 @@ int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64_t n_cel
 
 int pcs_report(const pcs_solver* solver, const char* key, double* value) {
     PCS_PASS_ON(report, solver, solver, key, value);
-    return with_solver(solver, [&](const Solver&) {
+    return with_solver(solver, [&]([[maybe_unused]] const Solver& open) {
         if (!key || !value) return fail(solver, PCS_E_ARGUMENT, "pcs_report: key and result pointer must not be null");
-        const pcs::Report& report = this_thread().of(solver).report;
+        pcs::Report& report = this_thread().of(solver).report;
+#ifndef PCS_EMBED
+        if (report.ticket != 0) report = open.fetched(report);
+#endif
         std::string known;
 #define PCS_REPORT(type, name, meaning)            \
     if (std::strcmp(key, #name) == 0) {            \

@@ -96,8 +96,14 @@ PCS_API int pcs_close(pcs_solver** solver);
  * - species (the host's species in order, comma-separated; default empty): refused unless they are the model's
  * - engine (native, torch; default native): torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves
  *   integrator=scipy as well (docs/hosts/embed.md)
- * - device (cpu, or a device of PyTorch such as cuda or cuda:1; default cpu): where engine torch works (default there,
- *   off the cpu); libpcs_embed alone has others than the cpu */
+ * - device (cpu, cuda or cuda:k; default cpu): where steps and trajectories are worked out: cuda is a GPU, by
+ *   libpcs_cuda, which is loaded then (docs/hosts/gpu.md). With engine torch, which libpcs_embed alone has, any device
+ *   of PyTorch (default there, off the cpu)
+ * - memory (host, device; default host): where the arrays of a call are, with device cuda. device: all in the GPU's
+ *   memory, and nothing is waited for; an argument that is one value for all cells may be the host's, and times are.
+ *   host: they are copied there and back
+ * - stream (an address, decimal or after 0x; default 0): the CUDA stream of the calls with device cuda (a cudaStream_t
+ *   as an integer); 0: the default stream */
 /* [end of generated] */
 
 /* Set an option by name, as listed above. PCS_E_OPTION: an unknown name or a value that it does not take; all options
@@ -136,7 +142,10 @@ PCS_API int pcs_composition(const pcs_solver* solver, int quantity, int species,
  * - temperature_K [K]: temperature_K[cell * temperature_stride]; in (in/out once networks have thermal terms)
  * - conditions: conditions[cell * cond_cell_stride + condition * cond_stride]; NULL only if there are none
  * - mask: NULL, or one value per cell; 0: leave this cell alone
- * - status: NULL, or one code per cell (pcs_status.h) */
+ * - status: NULL, or one code per cell (pcs_status.h)
+ * With device=cuda and memory=device all of these lie in the GPU's memory (or CUDA's managed memory), statuses too, but
+ * that dt_s, temperature_K and conditions may be the host's where one value is for all cells (a stride of 0). The call
+ * returns once the work is in the stream; what fails there later is told by pcs_report, or by the next call. */
 PCS_API int pcs_step(pcs_solver* solver, int64_t n_cells, const double* dt_s, int64_t dt_stride, double* n_cm3,
                      int64_t cell_stride, int64_t species_stride, double* temperature_K, int64_t temperature_stride,
                      const double* conditions, int64_t cond_cell_stride, int64_t cond_stride, const int8_t* mask,
@@ -209,13 +218,15 @@ PCS_API int pcs_cell_statistics(const pcs_solver* solver, const char* key, int64
  * the integrator begins and hands to the surrogate; then the surrogate, of each learned path of the model (0 for one
  * without a router). The option's numbers, or what was measured (now, unless a step did already). The first n of them
  * go into costs_us[n]. Returns how many there are (4 for a model with one path), or PCS_E_OPTION where nothing is
- * routed. */
+ * routed. With device=cuda: the GPU's time over the number of cells that keep it busy. */
 PCS_API int pcs_costs(const pcs_solver* solver, int n, double* costs_us);
 
 /* A figure of the calling thread's last pcs_step, pcs_equilibrium or pcs_trajectory on this handle, by name (0 before
  * the first): cells, surrogate, unchanged, masked, exact, refused_box, refused_error, refused_budget, routed, audited,
  *   violations, bins_tightened, bins_closed, second_try, failed, repaired, steps, rejected_steps, seconds,
- * seconds_surrogate, seconds_exact, defect_max */
+ * seconds_surrogate, seconds_exact, defect_max.
+ * With device=cuda and memory=device it waits for that call, and is told until 256 more have been made on the handle.
+ * seconds is then the time on the GPU, the other seconds are 0, and audited cells move thresholds when it is asked. */
 PCS_API int pcs_report(const pcs_solver* solver, const char* key, double* value);
 
 /* What the calling thread's last failed call on this handle says; "" if none failed. NULL asks for the last failed

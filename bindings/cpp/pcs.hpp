@@ -32,6 +32,7 @@ class Error : public std::runtime_error {
 };
 
 // The host's arrays: n[cell * cell_stride + species * species_stride], and so on. A stride of 0: one value for all.
+// After set("device", "cuda") and set("memory", "device") all of these are addresses of the GPU's memory.
 struct Cells {
     std::int64_t count = 0;
     double* n = nullptr;
@@ -89,6 +90,10 @@ class Solver {
         for (char& c : text)
             if (c == ',') c = '.';  // of the host's locale
         return set(option, std::string(text));
+    }
+    // An address: set("stream", stream) with a cudaStream_t.
+    int set(const std::string& option, const void* address) {
+        return set(option, std::to_string(reinterpret_cast<std::uintptr_t>(address)));
     }
 
     // Names, counted from 0. An unknown name throws, or is PCS_E_NAME; a number out of range gives "".

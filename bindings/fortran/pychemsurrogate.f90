@@ -12,7 +12,7 @@
 ! Indices of species, conditions and conserved quantities count from 1; 0 means that the name is unknown.
 module pychemsurrogate
   use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_f_pointer, c_int, c_int32_t, &
-                                         c_int64_t, c_int8_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_size_t
+                                         c_int64_t, c_int8_t, c_intptr_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_size_t
   use, intrinsic :: iso_fortran_env, only: error_unit, int8
   implicit none
   private
@@ -60,7 +60,7 @@ module pychemsurrogate
     procedure :: open => solver_open
     procedure :: close => solver_close
     procedure :: is_open => solver_is_open
-    generic   :: set_option => set_option_text, set_option_integer, set_option_real
+    generic   :: set_option => set_option_text, set_option_integer, set_option_real, set_option_address
     procedure :: n_species => solver_n_species
     procedure :: species_index => solver_species_index
     procedure :: species_name => solver_species_name
@@ -74,6 +74,7 @@ module pychemsurrogate
     procedure :: conserved_name => solver_conserved_name
     procedure :: composition => solver_composition
     generic   :: step => step_one_dt, step_dt_per_cell
+    generic   :: step_at => step_at_one_dt, step_at_dt
     procedure :: equilibrium => solver_equilibrium
     procedure :: trajectory => solver_trajectory
     procedure :: rate_coefficients => solver_rate_coefficients
@@ -85,8 +86,8 @@ module pychemsurrogate
     procedure :: last_error => solver_last_error
     generic   :: assignment(=) => refuse_copy
     final     :: solver_final
-    procedure, private :: set_option_text, set_option_integer, set_option_real
-    procedure, private :: step_one_dt, step_dt_per_cell
+    procedure, private :: set_option_text, set_option_integer, set_option_real, set_option_address
+    procedure, private :: step_one_dt, step_dt_per_cell, step_at_one_dt, step_at_dt
     procedure, private :: refuse_copy
   end type chem_solver
 
@@ -185,13 +186,12 @@ module pychemsurrogate
     function pcs_step_budget(solver, n_cells, dt_s, dt_stride, n_cm3, cell_stride, species_stride, temperature_k, &
                              temperature_stride, conditions, cond_cell_stride, cond_stride, error_dex, error_stride, &
                              mask, status) bind(c) result(code)
-      import :: c_double, c_int, c_int64_t, c_ptr
+      import :: c_int, c_int64_t, c_ptr
       type(c_ptr), value :: solver
       integer(c_int64_t), value :: n_cells, dt_stride, cell_stride, species_stride, temperature_stride
       integer(c_int64_t), value :: cond_cell_stride, cond_stride, error_stride
-      real(c_double), intent(in) :: dt_s(*), conditions(*)
-      real(c_double), intent(inout) :: n_cm3(*), temperature_k(*)
-      type(c_ptr), value :: error_dex, mask, status   ! null: not given
+      type(c_ptr), value :: dt_s, n_cm3, temperature_k, conditions   ! addresses, since they may be a GPU's
+      type(c_ptr), value :: error_dex, mask, status                  ! null: not given
       integer(c_int) :: code
     end function
     function pcs_costs(solver, n, costs_us) bind(c) result(code)
@@ -406,8 +406,14 @@ contains
   !   species (the host's species in order, comma-separated; default empty): refused unless they are the model's
   !   engine (native, torch; default native): torch: the surrogate by PyTorch; libpcs_embed alone has it, which serves
   !     integrator=scipy as well (docs/hosts/embed.md)
-  !   device (cpu, or a device of PyTorch such as cuda or cuda:1; default cpu): where engine torch works (default there,
-  !     off the cpu); libpcs_embed alone has others than the cpu
+  !   device (cpu, cuda or cuda:k; default cpu): where steps and trajectories are worked out: cuda is a GPU, by
+  !     libpcs_cuda, which is loaded then (docs/hosts/gpu.md). With engine torch, which libpcs_embed alone has, any
+  !     device of PyTorch (default there, off the cpu)
+  !   memory (host, device; default host): where the arrays of a call are, with device cuda. device: all in the GPU's
+  !     memory, and nothing is waited for; an argument that is one value for all cells may be the host's, and times are.
+  !     host: they are copied there and back
+  !   stream (an address, decimal or after 0x; default 0): the CUDA stream of the calls with device cuda (a cudaStream_t
+  !     as an integer); 0: the default stream
   ! [end of generated]
   subroutine set_option_text(self, key, value, stat, errmsg)
     class(chem_solver), intent(inout) :: self
@@ -441,6 +447,18 @@ contains
     character(32) :: text
     write (text, '(es25.17e3)') value
     call self%set_option_text(key, adjustl(text), stat, errmsg)
+  end subroutine
+
+  ! The same with an address, such as that of a CUDA stream.
+  subroutine set_option_address(self, key, value, stat, errmsg)
+    class(chem_solver), intent(inout) :: self
+    character(*), intent(in) :: key
+    type(c_ptr), intent(in) :: value
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    character(32) :: text
+    write (text, '(i0)') transfer(value, 0_c_intptr_t)
+    call self%set_option_text(key, trim(text), stat, errmsg)
   end subroutine
 
   ! ---------------------------------------------------------------- names
@@ -592,14 +610,15 @@ contains
 
   subroutine advance(self, n, dt, dt_stride, temperature, conditions, mask, status, stat, errmsg, error_dex)
     class(chem_solver), intent(in) :: self
-    real(c_double), intent(inout), contiguous :: n(:, :), temperature(:)
-    real(c_double), intent(in), contiguous :: dt(:), conditions(:, :)
+    real(c_double), intent(inout), contiguous, target :: n(:, :), temperature(:)
+    real(c_double), intent(in), contiguous, target :: dt(:), conditions(:, :)
     integer(c_int64_t), intent(in) :: dt_stride
     integer(c_int8_t), intent(in), contiguous, optional, target :: mask(:)
     integer(c_int8_t), intent(inout), contiguous, optional, target :: status(:)
     integer, intent(out), optional :: stat
     character(*), intent(inout), optional :: errmsg
     real(c_double), intent(inout), contiguous, optional, target :: error_dex(:)
+    type(c_ptr) :: dt_address, n_address, temperature_address, conditions_address
     type(c_ptr) :: mask_address, status_address, error_address
     integer(c_int64_t) :: cells
     integer(c_int) :: code
@@ -621,13 +640,85 @@ contains
 
     cells = size(n, 2, kind=c_int64_t)
     call addresses(cells, mask, status, mask_address, status_address)
+    dt_address = c_null_ptr   ! as c_loc is not for arrays of size zero
+    n_address = c_null_ptr
+    temperature_address = c_null_ptr
+    conditions_address = c_null_ptr
     error_address = c_null_ptr
+    if (size(dt) > 0) dt_address = c_loc(dt)
+    if (size(n) > 0) n_address = c_loc(n)
+    if (size(temperature) > 0) temperature_address = c_loc(temperature)
+    if (size(conditions) > 0) conditions_address = c_loc(conditions)
     if (present(error_dex)) then
       if (size(error_dex) > 0) error_address = c_loc(error_dex)
     end if
-    code = pcs_step_budget(self%handle, cells, dt, dt_stride, n, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
-                           temperature, 1_c_int64_t, conditions, size(conditions, 1, kind=c_int64_t), 1_c_int64_t, &
-                           error_address, 1_c_int64_t, mask_address, status_address)
+    code = pcs_step_budget(self%handle, cells, dt_address, dt_stride, n_address, size(n, 1, kind=c_int64_t), 1_c_int64_t, &
+                           temperature_address, 1_c_int64_t, conditions_address, size(conditions, 1, kind=c_int64_t), &
+                           1_c_int64_t, error_address, 1_c_int64_t, mask_address, status_address)
+    call settle_library(self, code, stat, errmsg)
+  end subroutine
+
+  ! The same for arrays of any strides and for arrays in a GPU's memory: step with addresses (c_loc, c_devptr, or what
+  ! host_data use_device gives to c_loc) in the place of arrays. Nothing is checked but what pcs_step checks.
+  !   cells                        how many
+  !   n, cell_stride, species_stride         species s of cell c is at (c - 1) * cell_stride + (s - 1) * species_stride
+  !                                          [doubles] behind n
+  !   temperature, conditions                their strides, if absent: temperature(cell), conditions(condition, cell);
+  !                                          a stride of 0 from cell to cell is one value for all
+  !   mask, status, error_dex                absent or c_null_ptr: none; error_stride absent: 1
+  ! With the options device=cuda and memory=device the addresses are the GPU's, the call returns before the work is done,
+  ! and a single value for all cells (dt here) may lie in the host's memory. Errors: also PCS_E_DEVICE.
+  subroutine step_at_one_dt(self, cells, dt, n, cell_stride, species_stride, temperature, conditions, &
+                            temperature_stride, condition_cell_stride, condition_stride, mask, status, stat, errmsg, &
+                            error_dex, error_stride)
+    class(chem_solver), intent(in) :: self
+    real(c_double), intent(in) :: dt
+    integer(c_int64_t), intent(in) :: cells, cell_stride, species_stride
+    type(c_ptr), intent(in) :: n, temperature, conditions
+    integer(c_int64_t), intent(in), optional :: temperature_stride, condition_cell_stride, condition_stride, error_stride
+    type(c_ptr), intent(in), optional :: mask, status, error_dex
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    real(c_double), target :: one_dt
+    one_dt = dt
+    call step_at_dt(self, cells, c_loc(one_dt), 0_c_int64_t, n, cell_stride, species_stride, temperature, conditions, &
+                    temperature_stride, condition_cell_stride, condition_stride, mask, status, stat, errmsg, error_dex, &
+                    error_stride)
+  end subroutine
+
+  ! The same with the address of dt, and its stride from cell to cell (0: one value).
+  subroutine step_at_dt(self, cells, dt, dt_stride, n, cell_stride, species_stride, temperature, conditions, &
+                        temperature_stride, condition_cell_stride, condition_stride, mask, status, stat, errmsg, &
+                        error_dex, error_stride)
+    class(chem_solver), intent(in) :: self
+    integer(c_int64_t), intent(in) :: cells, dt_stride, cell_stride, species_stride
+    type(c_ptr), intent(in) :: dt, n, temperature, conditions
+    integer(c_int64_t), intent(in), optional :: temperature_stride, condition_cell_stride, condition_stride, error_stride
+    type(c_ptr), intent(in), optional :: mask, status, error_dex
+    integer, intent(out), optional :: stat
+    character(*), intent(inout), optional :: errmsg
+    integer(c_int64_t) :: a_cell, a_condition, a_temperature, an_error
+    type(c_ptr) :: mask_address, status_address, error_address
+    integer(c_int) :: code
+
+    if (.not. opened(self, "step_at", stat, errmsg)) return
+    a_temperature = 1
+    a_cell = self%n_conditions()
+    a_condition = 1
+    an_error = 1
+    if (present(temperature_stride)) a_temperature = temperature_stride
+    if (present(condition_cell_stride)) a_cell = condition_cell_stride
+    if (present(condition_stride)) a_condition = condition_stride
+    if (present(error_stride)) an_error = error_stride
+    mask_address = c_null_ptr
+    status_address = c_null_ptr
+    error_address = c_null_ptr
+    if (present(mask)) mask_address = mask
+    if (present(status)) status_address = status
+    if (present(error_dex)) error_address = error_dex
+    code = pcs_step_budget(self%handle, cells, dt, dt_stride, n, cell_stride, species_stride, temperature, &
+                           a_temperature, conditions, a_cell, a_condition, error_address, an_error, mask_address, &
+                           status_address)
     call settle_library(self, code, stat, errmsg)
   end subroutine
 

@@ -7,6 +7,7 @@
 
 #include "pcs/error.hpp"
 #include "pcs/generate.hpp"
+#include "pcs/gpu.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/network_kernels.hpp"
 #include "pcs/solver.hpp"
@@ -242,6 +243,96 @@ py::dict trace(const pcs::Solver& solver, const Dense& n, const Dense& dt, const
     return result;
 }
 
+// --- arrays of a GPU: addresses and strides, checked by the caller -------------------------------------------------
+
+using Address = std::uintptr_t;
+using PerCellOnDevice = std::tuple<Address, std::int64_t>;              // address, cell stride
+using TableOnDevice = std::tuple<Address, std::int64_t, std::int64_t>;  // address, cell stride, stride of the row
+
+template <class T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+pcs::DeviceCall on_stream(Address stream) { return {pcs::Space::device, at<void>(stream)}; }
+
+std::uint64_t step_on_device(const pcs::Solver& solver, TableOnDevice n, std::int64_t cells, PerCellOnDevice dt,
+                             PerCellOnDevice temperature, TableOnDevice conditions, Address status, Address mask,
+                             PerCellOnDevice error_dex, Address stream) {
+    const auto [states, cell_stride, species_stride] = n;
+    const auto [table, condition_cell_stride, condition_stride] = conditions;
+    const pcs::StepRequest request{
+        {cells, at<double>(states), cell_stride, species_stride, at<double>(std::get<0>(temperature)),
+         std::get<1>(temperature), at<double>(table), condition_cell_stride, condition_stride,
+         at<double>(std::get<0>(dt)), std::get<1>(dt), at<std::int8_t>(status), 0, -1, nullptr, nullptr,
+         at<double>(std::get<0>(error_dex)), std::get<1>(error_dex)},
+        at<std::int8_t>(mask),
+        on_stream(stream)};
+    py::gil_scoped_release release;
+    return solver.step(request).ticket;
+}
+
+std::uint64_t trajectory_on_device(const pcs::Solver& solver, TableOnDevice n, std::int64_t cells,
+                                   PerCellOnDevice temperature, TableOnDevice conditions, const Dense& times,
+                                   Address out, Address status, const std::string& mode, bool conserve,
+                                   Address stream) {
+    const auto [states, cell_stride, species_stride] = n;
+    const auto [table, condition_cell_stride, condition_stride] = conditions;
+    const pcs::TrajectoryRequest request{
+        {cells, at<double>(states), cell_stride, species_stride, at<double>(std::get<0>(temperature)),
+         std::get<1>(temperature), at<double>(table), condition_cell_stride, condition_stride, nullptr, 0, nullptr, 0,
+         -1},
+        {times.size(), times.data(), at<double>(out), at<std::int8_t>(status), conserve},
+        nullptr,
+        pcs::mode_of(mode),
+        on_stream(stream)};
+    py::gil_scoped_release release;
+    return solver.trajectory(request).ticket;
+}
+
+py::dict fetch(const pcs::Solver& solver, std::uint64_t ticket) {
+    pcs::Report report;
+    report.ticket = ticket;
+    {
+        py::gil_scoped_release release;
+        report = solver.fetched(report);
+    }
+    return to_dict(solver, report);
+}
+
+// Calls a function of libpcs_cuda; throws what it says.
+template <class Function, class... Arguments>
+void on_gpu(Function function, Arguments... arguments) {
+    py::gil_scoped_release release;
+    pcs::on_device([&](pcs::DeviceFailure* failure) { return function(arguments..., failure); });
+}
+
+// Memory of a GPU, freed with the object.
+class DeviceMemory {
+  public:
+    DeviceMemory(std::int32_t device, std::size_t size) : backend_(pcs::cuda_backend()), device_(device) {
+        on_gpu(backend_.allocate, device, size, &memory_);
+    }
+    DeviceMemory(const DeviceMemory&) = delete;
+    DeviceMemory& operator=(const DeviceMemory&) = delete;
+    ~DeviceMemory() {
+        pcs::DeviceFailure failure{};  // of a lost device: the memory is gone with it
+        backend_.release(device_, memory_, &failure);
+    }
+    Address pointer() const { return reinterpret_cast<Address>(memory_); }
+
+  private:
+    const pcs::CudaBackend& backend_;
+    std::int32_t device_;
+    void* memory_ = nullptr;
+};
+
+std::int32_t devices() {
+    std::int32_t count = 0;
+    on_gpu(pcs::cuda_backend().count_devices, &count);
+    return count;
+}
+
 py::dict costs(const pcs::Solver& solver) {
     const pcs::Costs c = solver.costs();
     py::dict result(py::arg("cell") = c.cell, py::arg("step") = c.step, py::arg("eviction") = c.eviction);
@@ -281,7 +372,8 @@ PYBIND11_MODULE(_native, m) {
         try {
             if (p) std::rethrow_exception(p);
         } catch (const pcs::Error& error) {
-            const py::handle type = error.code == pcs::ErrorCode::internal ? PyExc_RuntimeError : PyExc_ValueError;
+            const bool argument = error.code != pcs::ErrorCode::internal && error.code != pcs::ErrorCode::device;
+            const py::handle type = argument ? PyExc_ValueError : PyExc_RuntimeError;
             py::object raised = type(error.what());
             raised.attr("code") = static_cast<int>(error.code);  // as of pcs.h
             PyErr_SetObject(type.ptr(), raised.ptr());
@@ -313,6 +405,13 @@ PYBIND11_MODULE(_native, m) {
              "(steps, rejected steps, factorisations), fill estimates (cells, 2) if given (the integrator's change and "
              "rate, of cells that it began), carry error_dex (cells,) on if given, and return the report. exact: as in "
              "mode exact.")
+        .def("step_on_device", &step_on_device, py::arg("n"), py::arg("cells"), py::arg("dt"), py::arg("temperature"),
+             py::arg("conditions"), py::arg("status"), py::arg("mask"), py::arg("error_dex"), py::arg("stream"),
+             "step() on a GPU's memory: (address, strides in elements); 0: absent. Enqueues, and returns a ticket.")
+        .def("trajectory_on_device", &trajectory_on_device, py::arg("n"), py::arg("cells"), py::arg("temperature"),
+             py::arg("conditions"), py::arg("times"), py::arg("out"), py::arg("status"), py::arg("mode"),
+             py::arg("conserve"), py::arg("stream"), "trajectory() in the same way; the times are the host's.")
+        .def("fetch", &fetch, py::arg("ticket"), "The report of a call on a GPU: waits for it.")
         .def("costs", &costs)
         .def_property_readonly("paths", &pcs::Solver::paths, "Names of the learned paths, cheapest first.")
         .def("audit_table", &audit_table, py::arg("path") = 0,
@@ -349,6 +448,55 @@ PYBIND11_MODULE(_native, m) {
              "The learned step without box and gate, verb by verb: {verb: (cells, width)}; states in n / n_H.")
         .def("rhs", &rhs, py::arg("n"), py::arg("temperature"), py::arg("conditions"),
              "dn/dt [cm^-3 / s] of one cell.");
+
+    py::class_<DeviceMemory>(m, "DeviceMemory", "Memory of a GPU, freed with the object.")
+        .def(py::init<std::int32_t, std::size_t>(), py::arg("device"), py::arg("size"))
+        .def_property_readonly("pointer", &DeviceMemory::pointer);
+    m.def("device_count", &devices, "How many GPUs are there; raises what keeps libpcs_cuda from being used.");
+    m.def(
+        "device_of",
+        [](Address pointer) {
+            std::int32_t device = -1;
+            on_gpu(pcs::cuda_backend().place, at<const void>(pointer), &device);
+            return device;
+        },
+        py::arg("pointer"), "The GPU whose memory it is, -1: the host's, -2: managed.");
+    m.def(
+        "device_copy",
+        [](Address to, Address source, std::size_t size, std::int32_t device, Address stream) {
+            on_gpu(pcs::cuda_backend().copy, device, at<void>(to), at<const void>(source), size, at<void>(stream),
+                   false);
+        },
+        py::arg("to"), py::arg("source"), py::arg("size"), py::arg("device"), py::arg("stream"));
+    m.def(
+        "device_read",
+        [](py::array to, Address source, std::int32_t device) {
+            on_gpu(pcs::cuda_backend().copy, device, to.mutable_data(), at<const void>(source),
+                   static_cast<std::size_t>(to.nbytes()), static_cast<void*>(nullptr), true);
+        },
+        py::arg("to").noconvert(), py::arg("source"), py::arg("device"), "Waits for the default stream.");
+    m.def(
+        "device_synchronise",
+        [](std::int32_t device, Address stream) { on_gpu(pcs::cuda_backend().synchronise, device, at<void>(stream)); },
+        py::arg("device"), py::arg("stream"));
+    m.def(
+        "device_order",
+        [](std::int32_t device, Address after, Address before) {
+            on_gpu(pcs::cuda_backend().order, device, at<void>(after), at<void>(before));
+        },
+        py::arg("device"), py::arg("after"), py::arg("before"),
+        "What is put into the stream `after` waits for what is in `before`; the host does not.");
+    m.def(
+        "device_spread",
+        [](std::int32_t device, Address to, Address source, std::int64_t stride, std::int64_t count, Address stream) {
+            on_gpu(pcs::cuda_backend().spread, device, at<double>(to), at<const double>(source), stride, count,
+                   at<void>(stream));
+        },
+        py::arg("device"), py::arg("to"), py::arg("source"), py::arg("stride"), py::arg("count"), py::arg("stream"),
+        "Strided doubles into a row without gaps; with stride 0 the source may be the host's.");
+    m.def(
+        "device_waits", [] { return pcs::cuda_backend().synchronisations(); },
+        "How often the emulator's host has waited; -1 on a GPU.");
 
     m.def("status_list", [] {
         std::vector<std::pair<std::string, int>> list;

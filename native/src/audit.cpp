@@ -37,6 +37,19 @@ AuditVerdict Audit::merge(const std::vector<Audited>& cells) {
         ++bins_[cell.bin].audited;
         bins_[cell.bin].violations += cell.violated;
     }
+    return judge();
+}
+
+AuditVerdict Audit::merge(const std::vector<AuditSum>& sums) {
+    const std::lock_guard guard(lock_);
+    for (const AuditSum& sum : sums) {
+        bins_[sum.bin].audited += sum.audited;
+        bins_[sum.bin].violations += sum.violations;
+    }
+    return judge();
+}
+
+AuditVerdict Audit::judge() {
     AuditVerdict verdict{};
     for (AuditBin& bin : bins_) {
         if (bin.violations == 0 || !alarming(bin)) continue;

@@ -20,9 +20,9 @@ Calibration::Calibration(const ModelFile& file, const NetworkTables& tables, int
     : bins(bins),
       targets(ascending(file, "gate/targets")),
       thresholds(file.f64("gate/thresholds")),
-      alpha(scalar(file, "gate/alpha")),
+      alpha(one_number(file, "gate/alpha")),
       weights(file.f64("gate/weights")),
-      x_min(scalar(file, "gate/x_min")) {
+      x_min(one_number(file, "gate/x_min")) {
     if (targets.empty() || !(targets[0] > 0)) refuse(file, "gate/targets must be positive, at least one");
     if (thresholds.size() != targets.size() * static_cast<std::size_t>(bins) ||
         std::any_of(thresholds.begin(), thresholds.end(), [](double t) { return std::isnan(t); }))
@@ -55,6 +55,14 @@ RouterTable::RouterTable(const ModelFile& file, const NetworkTables& tables, con
     if (cells < 2 || n.size() != cells * tables.n_species() || temperature.size() != cells ||
         conditions.size() != cells * tables.n_conditions())
         refuse(file, "the router's sample cells differ in number");
+}
+
+void Costs::cell_and_step(const Timing& easy, const Timing& hard) {
+    const double more_steps = hard.steps / hard.cells - easy.steps / easy.cells;
+    step = more_steps > 0
+               ? std::max((hard.microseconds / hard.cells - easy.microseconds / easy.cells) / more_steps, 0.0)
+               : (easy.microseconds + hard.microseconds) / (easy.steps + hard.steps);
+    cell = std::max((easy.microseconds - easy.steps * step) / easy.cells, 0.0);
 }
 
 std::vector<std::int8_t> sent_bins(const std::vector<Offer>& offers, const Costs& costs) {

@@ -20,6 +20,13 @@ const Kernels& choose() {
     const std::string name = wish ? wish : "";
     if (name.empty()) return has_avx512() ? kernels_avx512() : has_avx2() ? kernels_avx2() : kernels_sse2();
     if (name == "sse2") return kernels_sse2();
+    if (name == "scalar") {
+#ifdef PCS_HAS_SCALAR
+        return kernels_scalar();
+#else
+        throw Error(ErrorCode::option, "PCS_ISA is 'scalar', which this library was built without (PCS_SCALAR=OFF)");
+#endif
+    }
     if (name != "avx2" && name != "avx512")
         throw Error(ErrorCode::option, "PCS_ISA is '" + name + "': it must be sse2, avx2, avx512 or unset");
     if (!(name == "avx2" ? has_avx2() : has_avx512()))

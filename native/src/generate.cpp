@@ -55,7 +55,7 @@ Text near(const char* array, int index) {
 }
 void emit_pointers(Text& out, const char* type, const char* array, int size) {
     for (int base = 0; base * reach < size; ++base)
-        print(out, "        %s* %s%d = %s + %d;\n        asm(\"\" : \"+r\"(%s%d));\n", type, array, base, array,
+        print(out, "        %s* %s%d = %s + %d;\n        PCS_KEEP(%s%d);\n", type, array, base, array,
               base * reach + reach / 2, array, base);
 }
 
@@ -101,7 +101,7 @@ Text add(const Text& sum, const Text& term, int count) {
 // dxdt = production - loss; `only_losses` gives the loss alone, as a positive number.
 void emit_rhs(Text& out, const PlanView& plan, const char* name, bool only_losses) {
     const auto net = net_of(plan);
-    print(out, "    static void %s(const Vec* k, const Vec* x, Vec* out) {\n", name);
+    print(out, "    PCS_FN static void %s(const Vec* k, const Vec* x, Vec* out) {\n", name);
     emit_pointers(out, "const Vec", "k", plan.n_rates);
     for (int i = 0; i < plan.n_species; ++i) print(out, "        Vec d%d = {};\n", i);
     for (int g = 0; g < plan.n_groups; ++g) {
@@ -150,7 +150,8 @@ Text reactants_beside(const PlanView& plan, int rate, int bodies, int species) {
 void emit_gain_and_frequency(Text& out, const PlanView& plan) {
     const auto net = net_of(plan);
     print(out,
-          "    static void gain_and_frequency(const Vec* k, const Vec* x, Vec* gain, Vec* frequency, int stride) {\n");
+          "    PCS_FN static void gain_and_frequency(const Vec* k, const Vec* x, Vec* gain, Vec* frequency, int "
+          "stride) {\n");
     emit_pointers(out, "const Vec", "k", plan.n_rates);
     for (int i = 0; i < plan.n_species; ++i) print(out, "        Vec g%d = {}, f%d = {};\n", i, i);
     for (int g = 0; g < plan.n_groups; ++g) {
@@ -212,11 +213,11 @@ Text matrix_entry(const PlanView& plan, int entry, bool diagonal) {
 
 // Assembly and LU at once, row by row, the row in local variables: each multiplication loads one number.
 void emit_factorise(Text& out, const PlanView& plan) {
-    print(out, "    static void factorise(const Vec* k, const Vec* x, Vec shift, Vec* M) {\n");
+    print(out, "    PCS_FN static void factorise(const Vec* k, const Vec* x, Vec shift, Vec* M) {\n");
     emit_pointers(out, "const Vec", "k", plan.n_rates);
     emit_pointers(out, "Vec", "M", plan.n_entries);
     for (int i = 0; i < plan.n_species; ++i) {
-        print(out, "        {\n");
+        print(out, "        {\n            PCS_RELOAD;\n");
         for (int e = plan.row_begin[i]; e < plan.row_begin[i + 1]; ++e)
             print(out, "            Vec r%d = %s;\n", plan.column[e],
                   matrix_entry(plan, e, e == plan.diagonal[i]).c_str());
@@ -243,7 +244,7 @@ void emit_solve(Text& out, const PlanView& plan) {
                 if (plan.column[e] == j && (below ? i > j : i < j))
                     print(out, "        b%d -= %s * b%d;\n", i, near("M", e).c_str(), j);
     };
-    print(out, "    static void solve(const Vec* M, Vec* b) {\n");
+    print(out, "    PCS_FN static void solve(const Vec* M, Vec* b) {\n");
     emit_pointers(out, "const Vec", "M", plan.n_entries);
     for (int i = 0; i < plan.n_species; ++i) print(out, "        Vec b%d = b[%d];\n", i, i);
     for (int j = 0; j < plan.n_species; ++j) emit_column(j, true);
@@ -266,6 +267,11 @@ std::string generate_code(const PlanView& plan) {
     Text out = "// Written by pychemsurrogate for one network; do not edit.\n";
     print(out, "struct NetworkCode {\n    static constexpr uint64_t fingerprint = UINT64_C(0x%016llx);\n",
           static_cast<unsigned long long>(plan.fingerprint));
+    print(
+        out,
+        "    static constexpr int n_species = %d, n_conserved = %d, n_conditions = %d, n_rates = %d, n_values = %d;\n",
+        plan.n_species, plan.n_conserved, plan.n_conditions, plan.n_rates, plan.n_values);
+    print(out, "    static constexpr int n_counts = %d, n_entries = %d;\n", plan.n_counts, plan.n_entries);
     emit_rhs(out, plan, "rhs", false);
     emit_rhs(out, plan, "loss", true);
     emit_gain_and_frequency(out, plan);

@@ -7,6 +7,7 @@
 #include "pcs/jump.hpp"
 #include "pcs/latent.hpp"
 #include "pcs/multi_clock.hpp"
+#include "pcs/network_code.hpp"
 #include "pcs/prepare.hpp"
 #include "pcs/rosenbrock.hpp"
 #include "pcs/step.hpp"
@@ -14,26 +15,15 @@
 
 namespace pcs::PCS_ISA {
 
-#ifdef PCS_GENERATED
-#include "pcs_generated/network.inc"
-#endif
-
 // Straight-line code for the integrator runs faster at half of AVX-512's width (dispatch.cpp): at full width there is
 // none.
 constexpr bool code_integrates = W < 8;
 
-static bool has_code([[maybe_unused]] const PlanView& plan) {
-#ifdef PCS_GENERATED
-    return Generated<NetworkCode>::serves(plan);
-#else
-    return false;
-#endif
-}
-
 static size_t integrator_bytes(const PlanView& plan) { return layout(plan, nullptr, nullptr); }
 
 static void integrate(const PlanView& plan, const CellArrays& cells, const CellQueue& queue,
-                      const IntegratorSettings& settings, IntegratorStatistics& statistics, void* workspace) {
+                      const IntegratorSettings& settings, IntegratorStatistics& statistics, void* memory) {
+    const IntegratorWorkspace workspace = workspace_of(plan, memory);
 #ifdef PCS_GENERATED
     if constexpr (code_integrates)
         if (has_code(plan) && !settings.tables_only)
@@ -63,16 +53,19 @@ static void advance(const PlanView& plan, const SurrogateView& net, const CellAr
                     const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
                     void* workspace) {
     Memory memory(workspace);
-    with_map(plan, net, settings.tables_only,
-             [&]<class Map>() { LearnedStep<Map>(plan, net, cells, settings, statistics, trace, memory).run(queue); });
+    const Alone alone(plan, net, settings, memory);
+    with_map(plan, net, settings.tables_only, [&]<class Map>() {
+        LearnedStep<Map>(plan, net, cells, settings, statistics, trace, alone, memory).run(queue);
+    });
 }
 
 static void follow(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
                    const TrajectoryArrays& trajectory, const CellQueue& queue, const SurrogateSettings& settings,
                    SurrogateStatistics& statistics, void* workspace) {
     Memory memory(workspace);
+    const Alone alone(plan, net, settings, memory);
     with_map(plan, net, settings.tables_only, [&]<class Map>() {
-        LearnedTrajectory<Map>(plan, net, cells, trajectory, settings, statistics, memory).run(queue);
+        LearnedTrajectory<Map>(plan, net, cells, trajectory, settings, statistics, alone, memory).run(queue);
     });
 }
 
@@ -95,15 +88,19 @@ static void finish(const PlanView& plan, const FinishArrays& cells, [[maybe_unus
 // On a null workspace the constructors only count.
 static size_t surrogate_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
+    const Alone alone(plan, net, settings, counted);
     SurrogateStatistics none{};
-    with_map(plan, net, true, [&]<class Map>() { LearnedStep<Map>(plan, net, {}, settings, none, nullptr, counted); });
+    with_map(plan, net, true,
+             [&]<class Map>() { LearnedStep<Map>(plan, net, {}, settings, none, nullptr, alone, counted); });
     return counted.bytes();
 }
 
 static size_t trajectory_bytes(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings) {
     Memory counted(nullptr);
+    const Alone alone(plan, net, settings, counted);
     SurrogateStatistics none{};
-    with_map(plan, net, true, [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, settings, none, counted); });
+    with_map(plan, net, true,
+             [&]<class Map>() { LearnedTrajectory<Map>(plan, net, {}, {}, settings, none, alone, counted); });
     return counted.bytes();
 }
 

@@ -9,6 +9,8 @@
 #include <tuple>
 #include <utility>
 
+#include "pcs/image.hpp"
+
 namespace pcs {
 
 namespace {
@@ -188,6 +190,7 @@ Plan::Plan(const NetworkTables& tables) {
     gather_jacobian();
     gather_tiles();
     gather_terms();
+    gather_levels();
     publish();
 }
 
@@ -509,6 +512,61 @@ void Plan::gather_terms() {
     }
 }
 
+// The order in which many threads can eliminate and solve together. A level of a row or entry is one more than the
+// highest that it needs.
+void Plan::gather_levels() {
+    const int S = n_species_, entries = static_cast<int>(column_.size());
+    const auto sparse_end = [&](int i) { return i < dense_ ? row_begin_[i + 1] : row_begin_[i + 1] - (S - dense_); };
+    std::vector<std::int32_t> level(entries, 0), place(S, -1);
+    std::vector<std::vector<EntryProduct>> products(entries);
+    for (int i = 0; i < S; ++i) {
+        for (int e = row_begin_[i]; e < sparse_end(i); ++e) place[column_[e]] = e;
+        for (int e = row_begin_[i]; e < sparse_end(i) && column_[e] < i; ++e) {
+            const int pivot = column_[e];
+            level[e] = std::max(level[e], level[diagonal_[pivot]] + 1);
+            for (int u = diagonal_[pivot] + 1; u < row_begin_[pivot + 1]; ++u) {
+                const int to = place[column_[u]];
+                if (to < 0) continue;  // in the full block
+                products[to].push_back({e, u});
+                level[to] = std::max({level[to], level[e] + 1, level[u] + 1});
+            }
+        }
+        for (int e = row_begin_[i]; e < sparse_end(i); ++e) place[column_[e]] = -1;
+    }
+    // Numbers by level, in ascending order within one.
+    const auto sort = [](const std::vector<std::int32_t>& level_of, Rows& levels) {
+        std::vector<std::vector<std::int32_t>> sorted;
+        for (std::size_t k = 0; k < level_of.size(); ++k) {
+            if (level_of[k] < 0) continue;
+            sorted.resize(std::max(sorted.size(), static_cast<std::size_t>(level_of[k]) + 1));
+            sorted[level_of[k]].push_back(static_cast<std::int32_t>(k));
+        }
+        for (const auto& numbers : sorted) {
+            levels.entry.insert(levels.entry.end(), numbers.begin(), numbers.end());
+            levels.close();
+        }
+    };
+    std::vector<std::int32_t> row_of(entries);
+    for (int i = 0; i < S; ++i) {
+        for (int e = row_begin_[i]; e < sparse_end(i); ++e) row_of[e] = i;
+        for (int e = sparse_end(i); e < row_begin_[i + 1]; ++e) level[e] = -1;
+    }
+    sort(level, levels_);
+    for (const int e : levels_.entry) {
+        level_diagonal_.push_back(column_[e] <= row_of[e] ? diagonal_[column_[e]] : -1);
+        products_.insert(products_.end(), products[e].begin(), products[e].end());
+        product_begin_.push_back(static_cast<std::int32_t>(products_.size()));
+    }
+    std::vector<std::int32_t> lower(dense_, 0), upper(dense_, 0);
+    for (int i = 0; i < dense_; ++i)
+        for (int e = row_begin_[i]; e < diagonal_[i]; ++e) lower[i] = std::max(lower[i], lower[column_[e]] + 1);
+    for (int i = dense_ - 1; i >= 0; --i)
+        for (int e = diagonal_[i] + 1; e < row_begin_[i + 1] && column_[e] < dense_; ++e)
+            upper[i] = std::max(upper[i], upper[column_[e]] + 1);
+    sort(lower, lower_levels_);
+    sort(upper, upper_levels_);
+}
+
 // FNV-1a over the structure: what generated kernels depend on.
 std::uint64_t Plan::fingerprint() const {
     std::uint64_t hash = 14695981039346656037u;
@@ -528,6 +586,71 @@ std::uint64_t Plan::fingerprint() const {
     return hash;
 }
 
+// visit(pointer of the view, what it points to) for all of them.
+template <class Visit>
+void Plan::each_array(PlanView& v, const Visit& visit) const {
+    visit(v.order, order_);
+    visit(v.composition, composition_);
+    visit(v.held_begin, held_.begin);
+    visit(v.held, held_.entry);
+    visit(v.held_count, held_count_);
+    visit(v.most_held, most_held_);
+    visit(v.both_begin, both_.begin);
+    visit(v.both, both_.entry);
+    visit(v.both_count, both_count_);
+    visit(v.counts_begin, counts_.begin);
+    visit(v.counts, counts_.entry);
+    visit(v.count_of, count_of_);
+    visit(v.count, count_);
+    visit(v.scale_weights, scale_weights_);
+    visit(v.groups, groups_);
+    visit(v.parameters, parameters_);
+    visit(v.strength, strength_);
+    visit(v.shape, shape_);
+    visit(v.reactants, reactants_);
+    visit(v.reaction, reaction_of_);
+    visit(v.program, program_);
+    visit(v.constants, constants_);
+    visit(v.gain_begin, gain_.begin);
+    visit(v.gain, gain_.entry);
+    visit(v.loss_begin, loss_.begin);
+    visit(v.loss, loss_.entry);
+    visit(v.pair_rate, pair_rate_);
+    visit(v.pair_other, pair_other_);
+    visit(v.triple_rate, triple_rate_);
+    visit(v.triple_other, triple_other_);
+    visit(v.frequency_begin, frequency_.begin);
+    visit(v.frequency, frequency_.entry);
+    visit(v.row_begin, row_begin_);
+    visit(v.column, column_);
+    visit(v.diagonal, diagonal_);
+    visit(v.plus_begin, plus_.begin);
+    visit(v.plus, plus_.entry);
+    visit(v.minus_begin, minus_.begin);
+    visit(v.minus, minus_.entry);
+    visit(v.term_begin, term_begin_);
+    visit(v.terms, terms_);
+    visit(v.place, place_);
+    visit(v.left_begin, left_begin_);
+    visit(v.left_pivot, left_pivot_);
+    visit(v.update_begin, update_begin_);
+    visit(v.update, update_);
+    visit(v.upper_begin, upper_begin_);
+    visit(v.upper_entry, upper_entry_);
+    visit(v.upper_place, upper_place_);
+    visit(v.shared_begin, shared_begin_);
+    visit(v.shared, shared_);
+    visit(v.level_begin, levels_.begin);
+    visit(v.level_entry, levels_.entry);
+    visit(v.level_diagonal, level_diagonal_);
+    visit(v.product_begin, product_begin_);
+    visit(v.products, products_);
+    visit(v.lower_begin, lower_levels_.begin);
+    visit(v.lower_row, lower_levels_.entry);
+    visit(v.upper_level_begin, upper_levels_.begin);
+    visit(v.upper_row, upper_levels_.entry);
+}
+
 void Plan::publish() {
     PlanView& v = view_;
     v.fingerprint = fingerprint();
@@ -536,68 +659,28 @@ void Plan::publish() {
     v.n_groups = static_cast<std::int32_t>(groups_.size());
     v.n_conditions = n_conditions_;
     v.n_rates = n_rates_;
-    v.order = order_.data();
-    v.composition = composition_.data();
-    v.held_begin = held_.begin.data();
-    v.held = held_.entry.data();
-    v.held_count = held_count_.data();
-    v.most_held = most_held_.data();
-    v.both_begin = both_.begin.data();
-    v.both = both_.entry.data();
-    v.both_count = both_count_.data();
     v.n_counts = static_cast<std::int32_t>(count_.size());
-    v.counts_begin = counts_.begin.data();
-    v.counts = counts_.entry.data();
-    v.count_of = count_of_.data();
-    v.count = count_.data();
-    v.scale_weights = scale_weights_.data();
-    v.groups = groups_.data();
     v.n_shapes = static_cast<std::int32_t>(parameters_.size() / n_parameters);
-    v.parameters = parameters_.data();
-    v.strength = strength_.data();
-    v.shape = shape_.data();
-    v.reactants = reactants_.data();
-    v.reaction = reaction_of_.data();
     v.n_values = static_cast<std::int32_t>(program_.size());
-    v.program = program_.data();
-    v.constants = constants_.data();
-    v.gain_begin = gain_.begin.data();
-    v.gain = gain_.entry.data();
-    v.loss_begin = loss_.begin.data();
-    v.loss = loss_.entry.data();
     v.n_pairs = static_cast<std::int32_t>(pair_rate_.size());
     v.n_triples = static_cast<std::int32_t>(triple_rate_.size());
     v.n_partials = n_rates_ + v.n_pairs + v.n_triples;
-    v.pair_rate = pair_rate_.data();
-    v.pair_other = pair_other_.data();
-    v.triple_rate = triple_rate_.data();
-    v.triple_other = triple_other_.data();
-    v.frequency_begin = frequency_.begin.data();
-    v.frequency = frequency_.entry.data();
     v.n_entries = static_cast<std::int32_t>(column_.size());
     v.dense = dense_;
-    v.row_begin = row_begin_.data();
-    v.column = column_.data();
-    v.diagonal = diagonal_.data();
-    v.plus_begin = plus_.begin.data();
-    v.plus = plus_.entry.data();
-    v.minus_begin = minus_.begin.data();
-    v.minus = minus_.entry.data();
-    v.term_begin = term_begin_.data();
-    v.terms = terms_.data();
-    v.place = place_.data();
-    v.left_begin = left_begin_.data();
-    v.left_pivot = left_pivot_.data();
-    v.update_begin = update_begin_.data();
-    v.update = update_.data();
     v.most_left = most_left_;
-    v.upper_begin = upper_begin_.data();
     v.n_upper = upper_begin_.back();
     v.n_upper_entries = static_cast<std::int32_t>(upper_entry_.size());
-    v.upper_entry = upper_entry_.data();
-    v.upper_place = upper_place_.data();
-    v.shared_begin = shared_begin_.data();
-    v.shared = shared_.data();
+    v.n_left = left_begin_.back();
+    v.n_levels = static_cast<std::int32_t>(levels_.begin.size()) - 1;
+    v.n_lower_levels = static_cast<std::int32_t>(lower_levels_.begin.size()) - 1;
+    v.n_upper_levels = static_cast<std::int32_t>(upper_levels_.begin.size()) - 1;
+    each_array(v, [](auto& pointer, const auto& values) { pointer = values.data(); });
+}
+
+void Plan::place(Image& image, std::size_t at) const {
+    PlanView view = view_;
+    const Placed placed(image, view, at);
+    each_array(view, [&](auto& pointer, const auto& values) { placed.link(pointer, values.size()); });
 }
 
 }  // namespace pcs

@@ -2,6 +2,7 @@
 #include "pcs/solver.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -11,36 +12,18 @@
 #include <sstream>
 
 #include "pcs/error.hpp"
+#include "pcs/gpu.hpp"
+#include "pcs/image.hpp"
+#include "pcs/inspect.hpp"
 #include "pcs/model_file.hpp"
 #include "pcs/network_kernels.hpp"
+#include "pcs/path.hpp"
 #include "pcs/quiet.hpp"
-#include "pcs/surrogate.hpp"
 #include "pcs/team.hpp"
 
 namespace pcs {
 
 namespace {
-
-#define PCS_LIMIT(name, value, meaning) constexpr double name = value;
-#include "pcs/limits.def"
-#undef PCS_LIMIT
-
-// Both in units of what a step may err (rosenbrock.hpp). Measured on benchmarks/workload.py and step_paths.py: a bolder
-// first step costs a rejection now and then, but saves the small steps through fast modes that decay anyway. Cold
-// states are never bold.
-constexpr double first_step = 2e5, small_change = 5;
-constexpr double cautious = 1e-3;  // of first_step, when a cell is tried again
-
-// Factors on rtol, atol and max_steps of the tries. Who needs the last (tests/test_stress.py): dense gas over long
-// steps (n_H dt above 1e24 s cm^-3), where round-off of the implicit step passes for truth under loose tolerances; a
-// state so far from any ions that its first ones lie below atol, and charge could not be restored; chemistry on a limit
-// cycle, whose steps grow with dt (23,000 over 2.5e8 yr).
-struct Try {
-    double rtol, atol;
-    int steps;
-};
-constexpr std::int64_t most_steps = 1'000'000'000;
-constexpr Try tries[] = {{1, 1, 1}, {0.1, 0.1, 10}, {1e-3, 1e-6, 100}};
 
 // What a tolerance means: 99th percentile over cells of the worst species' error (n/n_H > 1e-12), largest of three
 // seeds, with atol as in `atol_beside`. Measured by `benchmarks/error_table.py --cells 2048`. The first is the loosest:
@@ -54,7 +37,6 @@ constexpr MeasuredError measured_errors[] = {{3e-2, 1.45e-2}, {2e-2, 9.1e-3}, {1
 constexpr double seed_margin = 1.5;  // other cells than the measured ones
 constexpr double smallest_target_dex = 1e-6, largest_target_dex = 1, default_target_dex = 0.1;
 constexpr double default_rtol = 1e-2, default_atol = 1e-15;
-constexpr double skip_share = 0.01;  // of the target: a change that is no change
 
 // The rtol whose measured error is the target over the margin, log-log between the rows.
 double rtol_for(double target_dex) {
@@ -100,14 +82,6 @@ Costs to_costs(const std::string& value, std::size_t paths) {
     for (std::size_t begin = 0; numbers.size() < needed; begin = value.find(',', begin) + 1)
         numbers.push_back(to_number("costs", value.substr(begin, value.find(',', begin) - begin), 0, 1e9));
     return {numbers[0], numbers[1], numbers[2], {numbers.begin() + 3, numbers.end()}};
-}
-
-// A cell that no path has served yet, once the router has had its say.
-bool waits(std::int8_t status) { return status >= status_EXACT_REQUESTED && status != status_EXACT_ROUTED; }
-
-// A cell that the gate of one learned path has refused and another may take.
-bool refused(std::int8_t status) {
-    return status == status_EXACT_BOX || status == status_EXACT_ERROR || status == status_EXACT_BUDGET;
 }
 
 static_assert(status_sent + most_paths - 1 <= std::numeric_limits<std::int8_t>::max());
@@ -166,6 +140,19 @@ class Samples {
     std::vector<std::int8_t> status_;
 };
 
+// An address as an integer, decimal or after 0x.
+void* to_stream(const std::string& value) {
+    const bool hexadecimal = value.starts_with("0x") || value.starts_with("0X");
+    const char *const first = value.data() + (hexadecimal ? 2 : 0), *const last = value.data() + value.size();
+    std::uint64_t address = 0;
+    const auto [end, error] = std::from_chars(first, last, address, hexadecimal ? 16 : 10);
+    if (error != std::errc{} || end != last)
+        throw Error(ErrorCode::option, "option stream is '" + value +
+                                           "': it must be the address of a CUDA stream as an integer, decimal or after "
+                                           "0x, or 0");
+    return reinterpret_cast<void*>(address);
+}
+
 using Choices = std::initializer_list<std::pair<const char*, int>>;
 int choose(const std::string& key, const std::string& value, const Choices& choices) {
     std::string names;
@@ -186,20 +173,6 @@ int electron_index(const NetworkTables& tables) {
 Mode mode_of(const std::string& name) {
     return static_cast<Mode>(choose("mode", name, {{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
 }
-
-// A learned path: a map with its gate, and what belongs to the handle.
-struct Solver::Path {
-    Path(const std::string& name, int index, const ModelFile& file, const NetworkTables& tables, const Plan& plan)
-        : name(name), index(index), surrogate(file.of_path(name), tables, plan) {}
-
-    const SurrogateView& view() const { return surrogate.view(); }
-
-    const std::string name;
-    const int index;  // in the file
-    const Surrogate surrogate;
-    int target = -1;  // the row of the gate's calibration that serves; -1: none
-    mutable Audit audit;
-};
 
 // Belongs to the calling thread; the members of its team use one workspace each.
 struct Solver::Scratch {
@@ -279,6 +252,7 @@ void Solver::adopt(Options options) {
         const Calibration* const gate = path->surrogate.calibration();
         const int target = gate && options.target_error_dex > 0 ? gate->serving(options.target_error_dex) : -1;
         if (target == path->target) continue;
+        ++audit_;
         if (target >= 0)
             path->audit.reset(&gate->thresholds[static_cast<std::size_t>(target) * gate->bins], gate->bins,
                               gate->alpha);
@@ -364,11 +338,17 @@ void Solver::set_option(const std::string& key, const std::string& value) {
             throw Error(ErrorCode::option,
                         "the model is for the species " + mine + ", the host has " + value +
                             ": use a model for these species, or order the abundances as the model does");
-    } else if ((key == "engine" && value != "native") || (key == "device" && value != "cpu")) {
-        throw Error(ErrorCode::option, "option " + key + " is '" + value +
-                                           "': the native library serves engine native on the cpu alone; link to "
-                                           "libpcs_embed, or set PCS_BACKEND=embed, for others");
-    } else if (key != "engine" && key != "device") {
+    } else if (key == "device") {
+        use_device(value);
+    } else if (key == "memory") {
+        next.call.memory = static_cast<Space>(one_of({{"host", 0}, {"device", 1}}));
+    } else if (key == "stream") {
+        next.call.stream = to_stream(value);
+    } else if (key == "engine" && value != "native") {
+        throw Error(ErrorCode::option, "option engine is '" + value +
+                                           "': the native library serves engine native alone; link to libpcs_embed, or "
+                                           "set PCS_BACKEND=embed, for torch");
+    } else if (key != "engine") {
         std::string known;
 #define PCS_OPTION(name, type, default, values, meaning) known += (known.empty() ? "" : ", ") + std::string(#name);
 #include "pcs/options.def"
@@ -376,6 +356,14 @@ void Solver::set_option(const std::string& key, const std::string& value) {
         throw Error(ErrorCode::option, "unknown option '" + key + "': the options are " + known);
     }
     adopt(next);
+}
+
+// Null for the cpu.
+void Solver::use_device(const std::string& name) {
+    const int device = device_number(name);
+    if (device < 0 && name != "cpu")
+        throw Error(ErrorCode::option, "option device is '" + name + "': it must be one of cpu, cuda, cuda:k");
+    gpu_ = device < 0 ? nullptr : std::make_unique<Gpu>(image(), bins(), device);
 }
 
 void Solver::use_object(const std::string& path) {
@@ -475,62 +463,21 @@ CallShape Solver::shape() const {
             converts ? tables_.n_species() * sizeof(double) : 0};
 }
 
+InspectionView Solver::inspection() const {
+    return {tables_.n_species(), tables_.n_conditions(), tables_.scale_weights.data(),
+            &tables_.composition[(tables_.n_conserved() - 1) * static_cast<std::size_t>(tables_.n_species())]};
+}
+
 // Every cell's status before anything is computed.
 void Solver::inspect(const StepRequest& request, Report& report) const {
     const CellArrays& c = request.cells;
-    const int S = tables_.n_species();
-    const double* charge = &tables_.composition[(tables_.n_conserved() - 1) * static_cast<std::size_t>(S)];
-    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const InspectionView network = inspection();
     for (std::int64_t cell = 0; cell < c.n_cells; ++cell) {
-        int8_t& status = c.status[cell];
-        if (request.mask && !request.mask[cell]) {
-            status = status_MASKED;
-            ++report.masked;
-            continue;
-        }
-        const double* n = c.n_cm3 + cell * c.cell_stride;
-        const double T = c.temperature_K[cell * c.temperature_stride], dt = c.dt_s[cell * c.dt_stride];
-        double n_H = 0, lowest = 0, highest = 0, ions = 0, size = 0;
-        bool good = T > 0 && T < infinity && dt >= 0 && dt < infinity;
-        for (int i = 0; i < S; ++i) {
-            const double value = n[i * c.species_stride];
-            good &= value > -infinity && value < infinity;  // false for NaN
-            lowest = std::min(lowest, value);
-            highest = std::max(highest, value);
-            const double kept = std::max(value, 0.0);
-            n_H += tables_.scale_weights[i] * kept;
-            if (i != electron_) ions += charge[i] * kept, size += std::abs(charge[i]) * kept;
-        }
-        if (c.error_dex) {
-            const double carried = c.error_dex[cell * c.error_stride];
-            good &= carried >= 0 && carried < infinity;
-        }
-        for (int k = 0; k < tables_.n_conditions(); ++k) {
-            const double value = c.conditions[cell * c.condition_cell_stride + k * c.condition_stride];
-            good &= value >= 0 && value < infinity;
-        }
-        bool mended = false;
-        if (lowest < 0) {
-            good &= (c.repair & repair_floor) && lowest >= -small_negative * n_H;
-            mended = true;
-        }
-        if (c.repair & repair_electrons) {
-            const double electrons = n[electron_ * c.species_stride];
-            good &= ions >= 0;
-            mended |= std::abs(electrons - ions) > round_off * size;
-        }
-        if (!good) {
-            status = status_BAD_INPUT;
-        } else if (dt == 0) {
-            status = status_UNCHANGED;
-            ++report.unchanged;
-        } else if (T < lowest_T || T > highest_T || n_H < lowest_n_H || n_H > highest_n_H || dt > longest_dt ||
-                   highest > largest_fraction * n_H) {
-            status = status_UNSUPPORTED;
-        } else {
-            status = status_EXACT_REQUESTED;
-            report.repaired += mended;
-        }
+        const Verdict verdict = inspect_cell(network, c, request.mask, cell);
+        c.status[cell] = verdict.status;
+        report.masked += verdict.status == status_MASKED;
+        report.unchanged += verdict.status == status_UNCHANGED;
+        report.repaired += verdict.repaired;
     }
     if (plan_.view().n_values > 0) refuse_formulas(c);
 }
@@ -570,7 +517,7 @@ void Solver::share(const Path& path, int threads, std::size_t bytes, const Call&
 // Where the router sends the cells of its bins, from the costs.
 const std::vector<std::int8_t>& Solver::sent() const {
     const std::lock_guard guard(routing_lock_);
-    if (!costs_) costs_ = measure_costs();
+    if (!costs_) costs_ = gpu_ ? measure_costs_on_device() : measure_costs();
     if (sent_.empty()) {
         std::vector<Offer> offers;
         for (const Path* path : trusted_)
@@ -597,6 +544,26 @@ Costs Solver::measure_costs() const {
     return costs;
 }
 
+// The sample cells of the first path's router, those with few steps first; steps: what each takes.
+std::vector<std::int64_t> Solver::samples_by_steps(std::vector<double>& steps) const {
+    Samples samples(*trusted_.front()->surrogate.router(), tables_, electron_);
+    const Kernels& exact = integrating();
+    Buffer buffer;
+    void* const workspace = buffer.reserve(exact.integrator_bytes(plan_.view()));
+    std::vector<std::int64_t> all = samples.list();
+    std::vector<std::int32_t> counts(all.size() * n_cell_counts, 0);
+    samples.arrays.counts = counts.data();
+    samples.microseconds(all, [&](const CellQueue& queue) {
+        IntegratorStatistics statistics{};
+        exact.integrate(plan_.view(), samples.arrays, queue, integrator_settings(), statistics, workspace);
+    });
+    steps.clear();
+    for (std::size_t cell = 0; cell < all.size(); ++cell)
+        steps.push_back(static_cast<double>(counts[cell * n_cell_counts + count_steps]) / Samples::repeats);
+    std::stable_sort(all.begin(), all.end(), [&](auto a, auto b) { return steps[a] < steps[b]; });
+    return all;
+}
+
 void Solver::measure_integrator(Costs& costs) const {
     Samples samples(*trusted_.front()->surrogate.router(), tables_, electron_);
     const PlanView& plan = plan_.view();
@@ -609,29 +576,19 @@ void Solver::measure_integrator(Costs& costs) const {
             exact.integrate(plan, samples.arrays, queue, settings, statistics, workspace);
         };
     };
-    std::vector<std::int64_t> all = samples.list();
+    std::vector<double> steps;
+    const std::vector<std::int64_t> all = samples_by_steps(steps);
     const std::size_t cells = all.size();
-    // Cell and step from two equations: the easy half of the cells, and the hard one.
     const IntegratorSettings settings = integrator_settings();
-    std::vector<std::int32_t> counts(cells * n_cell_counts, 0);
-    samples.arrays.counts = counts.data();
-    samples.microseconds(all, integrate_them(settings));
-    samples.arrays.counts = nullptr;
-    const auto steps = [&](std::int64_t cell) { return counts[cell * n_cell_counts + count_steps]; };
-    std::stable_sort(all.begin(), all.end(), [&](auto a, auto b) { return steps(a) < steps(b); });
-    double size[2], taken[2], time[2];
+    Timing timing[2];
     for (int half = 0; half < 2; ++half) {
         const std::vector<std::int64_t> part(all.begin() + half * (cells / 2),
                                              half ? all.end() : all.begin() + cells / 2);
-        size[half] = static_cast<double>(part.size());
-        taken[half] = 0;
-        for (const std::int64_t cell : part) taken[half] += static_cast<double>(steps(cell)) / Samples::repeats;
-        time[half] = samples.microseconds(part, integrate_them(settings));
+        timing[half].cells = static_cast<double>(part.size());
+        for (const std::int64_t cell : part) timing[half].steps += steps[cell];
+        timing[half].microseconds = samples.microseconds(part, integrate_them(settings));
     }
-    const double more_steps = taken[1] / size[1] - taken[0] / size[0];
-    costs.step = more_steps > 0 ? std::max((time[1] / size[1] - time[0] / size[0]) / more_steps, 0.0)
-                                : (time[0] + time[1]) / (taken[0] + taken[1]);
-    costs.cell = std::max((time[0] - taken[0] * costs.step) / size[0], 0.0);
+    costs.cell_and_step(timing[0], timing[1]);
     const RouterView sending{0, 0, nullptr, nullptr, &status_sent, 0};
     IntegratorSettings evicting = settings;
     evicting.router = &sending;
@@ -653,8 +610,7 @@ double Solver::measure_learned(const Path& path) const {
     return samples.microseconds(all, advance_them) / static_cast<double>(all.size());
 }
 
-void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const {
-    const auto start = Clock::now();
+RouterView Solver::router_view() const {
     const RouterTable& table = *trusted_.front()->surrogate.router();  // the edges are those of all paths
     const std::vector<std::int8_t>& sent = this->sent();
     const std::size_t first = std::find_if(sent.begin(), sent.end(), [](auto status) { return status; }) - sent.begin();
@@ -662,19 +618,48 @@ void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const
     const double lowest = row == 0                     ? -std::numeric_limits<double>::infinity()
                           : row <= table.change.size() ? table.change[row - 1]
                                                        : std::numeric_limits<double>::infinity();
-    const RouterView router{static_cast<std::int32_t>(table.change.size()),
-                            static_cast<std::int32_t>(table.rate.size()),
-                            table.change.data(),
-                            table.rate.data(),
-                            sent.data(),
-                            lowest};
+    return {static_cast<std::int32_t>(table.change.size()),
+            static_cast<std::int32_t>(table.rate.size()),
+            table.change.data(),
+            table.rate.data(),
+            sent.data(),
+            lowest};
+}
+
+double Solver::skip_dex() const { return skip_share * options_.target_error_dex; }
+
+void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const auto start = Clock::now();
+    const RouterView router = router_view();
     IntegratorSettings settings = integrator_settings();
     settings.router = &router;
     settings.success = status_EXACT_ROUTED;
-    settings.skip_dex = skip_share * options_.target_error_dex;
+    settings.skip_dex = skip_dex();
     const std::int64_t size = mine.collect(cells, waits);
     if (size > 0) integrate_list(cells, settings, size, mine, report);
     report.seconds_exact += seconds_since(start);
+}
+
+SurrogateSettings Solver::step_settings(const Path& path, bool budgeted, std::vector<double>& thresholds) const {
+    SurrogateSettings settings = learned_settings(options_.mode == Mode::automatic);
+    settings.budget_dex = options_.error_budget_dex;
+    if (options_.mode == Mode::automatic && path.surrogate.calibration()) {
+        path.audit.thresholds(thresholds);
+        settings.thresholds = thresholds.data();
+        if (!budgeted && options_.exact_every > 0)
+            settings.exact_share = 1.0 / static_cast<double>(options_.exact_every);
+        if (!options_.host_integrates) settings.audit_share = options_.audit;
+    }
+    return settings;
+}
+
+SurrogateSettings Solver::trajectory_settings(const Path& path, Mode mode, std::vector<double>& thresholds) const {
+    SurrogateSettings settings = learned_settings(mode == Mode::automatic);
+    if (path.surrogate.calibration()) {
+        path.audit.thresholds(thresholds);
+        settings.thresholds = thresholds.data();
+    }
+    return settings;
 }
 
 // Through the map and its gate; refused cells get the status that says why.
@@ -682,15 +667,7 @@ void Solver::advance(const Path& path, const CellArrays& cells, std::int64_t siz
                      Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = path.view();
-    SurrogateSettings settings = learned_settings(options_.mode == Mode::automatic);
-    settings.budget_dex = options_.error_budget_dex;
-    if (options_.mode == Mode::automatic && path.surrogate.calibration()) {
-        path.audit.thresholds(mine.thresholds);
-        settings.thresholds = mine.thresholds.data();
-        if (!cells.error_dex && options_.exact_every > 0)
-            settings.exact_share = 1.0 / static_cast<double>(options_.exact_every);
-        if (!options_.host_integrates) settings.audit_share = options_.audit;
-    }
+    const SurrogateSettings settings = step_settings(path, cells.error_dex, mine.thresholds);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
     const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
@@ -751,6 +728,7 @@ void Solver::remember_audited(const Path& path, const CellArrays& cells, std::in
 }
 
 void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& report) const {
+    const InspectionView network = inspection();
     const std::size_t S = tables_.n_species();
     for (std::size_t k = 0; k < mine.audited.size();) {
         const Path& path = *mine.auditing[k];  // and of those that follow, to the next path's
@@ -759,14 +737,9 @@ void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& rep
         for (; k < mine.audited.size() && mine.auditing[k] == &path; ++k) {
             const std::int64_t cell = mine.audited[k];
             if (cells.status[cell] < 0) continue;  // not solved: nothing to compare with
-            const double* const exact = cells.n_cm3 + cell * cells.cell_stride;
-            double n_H = 0, worst = 0;
-            for (std::size_t i = 0; i < S; ++i) n_H += tables_.scale_weights[i] * exact[i * cells.species_stride];
-            for (std::size_t i = 0; i < S; ++i) {
-                const double truth = exact[i * cells.species_stride];
-                if (truth > gate.x_min * n_H)
-                    worst = std::max(worst, gate.weights[i] * std::abs(std::log10(mine.audited_n[k * S + i] / truth)));
-            }
+            const double worst =
+                audited_error(network, gate.weights.data(), gate.x_min, cells.n_cm3 + cell * cells.cell_stride,
+                              cells.species_stride, &mine.audited_n[k * S]);
             mine.found.push_back({static_cast<std::int32_t>(mine.audited_bin[k]), worst > options_.target_error_dex});
             report.violations += mine.found.back().violated;
         }
@@ -782,16 +755,9 @@ void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& rep
 void Solver::contract_errors(const CellArrays& cells) const {
     if (chosen_.empty() || !chosen_.front()->view().budget.kappa) return;
     const BudgetView& budget = chosen_.front()->view().budget;
-    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
-        if (cells.status[cell] < status_EXACT_REQUESTED) continue;
-        double n_H = 0;
-        for (int i = 0; i < tables_.n_species(); ++i)
-            n_H += tables_.scale_weights[i] * cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
-        const double theta = n_H * cells.dt_s[cell * cells.dt_stride];
-        const double* const end = budget.edges + budget.n_edges;
-        cells.error_dex[cell * cells.error_stride] *=
-            budget.kappa[std::upper_bound(budget.edges, end, theta) - budget.edges];
-    }
+    const InspectionView network = inspection();
+    for (std::int64_t cell = 0; cell < cells.n_cells; ++cell)
+        if (cells.status[cell] >= status_EXACT_REQUESTED) contract_error(network, budget, cells, cell);
 }
 
 // The same for (cell, time) pairs; `cells` has the statuses of the cells themselves.
@@ -800,11 +766,7 @@ void Solver::follow(const Path& path, const CellArrays& cells, const TrajectoryA
     Scratch& mine = scratch();
     const PlanView& plan = plan_.view();
     const SurrogateView& net = path.view();
-    SurrogateSettings settings = learned_settings(mode == Mode::automatic);
-    if (path.surrogate.calibration()) {
-        path.audit.thresholds(mine.thresholds);
-        settings.thresholds = mine.thresholds.data();
-    }
+    const SurrogateSettings settings = trajectory_settings(path, mode, mine.thresholds);
     const std::int64_t size = mine.collect(cells, [](int8_t status) { return status >= status_EXACT_REQUESTED; });
     if (size == 0) return;
     std::int64_t next = 0;
@@ -854,24 +816,11 @@ void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& s
 // The cells whose status asks for the exact path: all of them, then those that failed again with tighter settings.
 void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) const {
     const auto start = Clock::now();
-    IntegratorSettings settings = integrator_settings();
-    for (const Try& factor : tries) {
-        const bool again = factor.steps > 1;
-        const std::int64_t size = mine.collect(cells, [again](int8_t status) {
-            return again ? status == status_STEP_LIMIT || status == status_NON_FINITE : waits(status);
-        });
+    for (int number = 0; number < n_tries; ++number) {
+        const std::int64_t size = number == 0 ? mine.collect(cells, waits) : mine.collect(cells, given_up);
         if (size == 0) continue;
-        if (again) {
-            settings.rtol = std::max(factor.rtol * options_.rtol, 1e-12);
-            settings.atol = factor.atol * options_.atol;
-            settings.first_step = cautious * first_step;
-            settings.small_change = 0;
-            settings.max_steps =
-                static_cast<std::int32_t>(std::min(std::int64_t{factor.steps} * options_.max_steps, most_steps));
-            settings.drop_unresolved_ions = &factor == std::end(tries) - 1;
-            settings.success = status_EXACT_SECOND_TRY;
-        }
-        integrate_list(cells, settings, size, mine, report);
+        const IntegratorSettings first = integrator_settings();
+        integrate_list(cells, number == 0 ? first : next_try(first, number), size, mine, report);
     }
     report.seconds_exact += seconds_since(start);
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "pcs/error.hpp"
+#include "pcs/image.hpp"
 #include "pcs/solver.hpp"
 
 namespace pcs {
@@ -14,7 +15,7 @@ namespace pcs {
     throw Error(ErrorCode::file, file.label() + ": " + what + ": train or write the model anew");
 }
 
-double scalar(const ModelFile& file, const std::string& name) {
+double one_number(const ModelFile& file, const std::string& name) {
     const auto values = file.f64(name);
     if (values.size() != 1 || !std::isfinite(values[0])) refuse(file, name + " must be one finite number");
     return values[0];
@@ -31,7 +32,7 @@ std::vector<double> ascending(const ModelFile& file, const std::string& name) {
 namespace {
 
 double positive(const ModelFile& file, const std::string& name) {
-    const double value = scalar(file, name);
+    const double value = one_number(file, name);
     if (!(value > 0)) refuse(file, name + " must be positive");
     return value;
 }
@@ -56,6 +57,11 @@ int choice(const ModelFile& file, const std::string& name, const std::vector<std
 template <class T>
 bool all_finite(const std::vector<T>& values) {
     return std::all_of(values.begin(), values.end(), [](T value) { return std::isfinite(value); });
+}
+
+int padded_to(int block, int outputs) { return (outputs + block - 1) / block * block; }
+std::size_t packed_at(int block, int inputs, int output, int input) {
+    return (static_cast<std::size_t>(output / block) * inputs + input) * block + output % block;
 }
 
 int inputs(const MlpView& net) { return net.layers[0].inputs; }
@@ -108,7 +114,8 @@ Quantity quantity_of(const ModelFile& file, const NetworkTables& tables, const P
 
 }  // namespace
 
-Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {
+Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const Plan& plan)
+    : packing_{kernels().mlp_block, 2 * kernels().width} {
     if (std::count(tables.law.begin(), tables.law.end(), static_cast<int>(Law::photo)))
         refuse(file, "a surrogate cannot serve photo-reactions (their A_V does not scale with n_H)");
     view_.kind = static_cast<MapKind>(choice(file, "surrogate/kind", {"multiclock", "latent", "jump"}));
@@ -209,13 +216,12 @@ void Surrogate::load_jump(const ModelFile& file, const NetworkTables& tables) {
     for (int e = 0; e < v.n_experts; ++e)
         for (int i = 0; i < S; ++i) half_square[e] -= 0.5f * centres[e * S + i] * centres[e * S + i];
     v.router.n_layers = 1;
-    v.router.layers[0] = pack(centres.data(), half_square.data(), v.n_experts, S, kernels().mlp_block);
+    v.router.layers[0] = pack(centres.data(), half_square.data(), v.n_experts, S, packing_.mlp);
     load_reduced(file, view_.latent + Q + (view_.finish.steps > 0 ? S + 1 : 0), v.n_inputs);
 }
 
 void Surrogate::load_experts(const ModelFile& file) {
     JumpView& v = view_.jump;
-    const int vector = 2 * kernels().width;  // floats in one
     for (int l = 0; file.has("surrogate/expert_w" + std::to_string(l)); ++l) {
         const std::string w_name = "surrogate/expert_w" + std::to_string(l),
                           b_name = "surrogate/expert_b" + std::to_string(l);
@@ -232,7 +238,7 @@ void Surrogate::load_experts(const ModelFile& file) {
         if (!all_finite(w) || !all_finite(b)) refuse(file, w_name + " is not finite");
         for (std::int64_t e = 0; e < n_experts; ++e) {
             experts_[e].layers[l] = pack(&w[e * shape[1] * shape[2]], &b[e * shape[1]], static_cast<int>(shape[1]),
-                                         static_cast<int>(shape[2]), vector);
+                                         static_cast<int>(shape[2]), packing_.expert);
             experts_[e].n_layers = l + 1;
         }
     }
@@ -267,7 +273,7 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
         }
     } else {
         v.ode = load_mlp(file, "surrogate/ode", Activation::tanh, Activation::none);
-        v.ode_scale = static_cast<float>(scalar(file, "surrogate/ode_scale"));
+        v.ode_scale = static_cast<float>(one_number(file, "surrogate/ode_scale"));
         if (v.ode_scale == 0) refuse(file, "surrogate/ode_scale must not be 0");
         v.ode_steps = count(file, "surrogate/ode_steps", most_ode_steps);
         if (inputs(v.ode) != Z || outputs(v.ode) != Z)
@@ -300,7 +306,6 @@ void Surrogate::load_latent(const ModelFile& file, const NetworkTables& tables) 
 }
 
 MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix, Activation hidden, Activation last) {
-    const int block = kernels().mlp_block;
     MlpView net{};
     net.hidden = hidden;
     net.last = last;
@@ -315,26 +320,85 @@ MlpView Surrogate::load_mlp(const ModelFile& file, const std::string& prefix, Ac
             refuse(file, w_name + " does not fit its neighbours");
         if (!all_finite(w) || !all_finite(b)) refuse(file, w_name + " is not finite");
         net.layers[net.n_layers] =
-            pack(w.data(), b.data(), static_cast<int>(shape[0]), static_cast<int>(shape[1]), block);
+            pack(w.data(), b.data(), static_cast<int>(shape[0]), static_cast<int>(shape[1]), packing_.mlp);
     }
     if (net.n_layers == 0) refuse(file, "there is no " + prefix + "_w0");
     return net;
 }
 
-// Weights (outputs, inputs) by blocks of outputs: [block of outputs][input][output in the block], zero padded.
+// Weights (outputs, inputs), as Packing has them.
 LayerView Surrogate::pack(const float* weights, const float* bias, int outputs, int inputs, int block) {
-    const int padded = (outputs + block - 1) / block * block;
+    const int padded = padded_to(block, outputs);
     std::vector<float> packed(static_cast<std::size_t>(padded) * inputs, 0.0f), padded_bias(padded, 0.0f);
     for (int o = 0; o < outputs; ++o) {
         padded_bias[o] = bias[o];
         for (int i = 0; i < inputs; ++i)
-            packed[(static_cast<std::size_t>(o / block) * inputs + i) * block + o % block] =
-                weights[static_cast<std::size_t>(o) * inputs + i];
+            packed[packed_at(block, inputs, o, i)] = weights[static_cast<std::size_t>(o) * inputs + i];
     }
     storage_.push_back(std::move(packed));
     storage_.push_back(std::move(padded_bias));
     view_.widest = std::max(view_.widest, padded);
     return {inputs, outputs, storage_[storage_.size() - 2].data(), storage_.back().data()};
+}
+
+// The layers of a net that lies in the image at `at`, in other blocks.
+void Surrogate::place_layers(Image& image, const MlpView& net, std::size_t at, int from, int to) const {
+    const Placed placed(image, net, at);
+    for (int l = 0; l < net.n_layers; ++l) {
+        const LayerView& layer = net.layers[l];
+        const int padded = padded_to(to, layer.outputs);
+        std::vector<float> weights(static_cast<std::size_t>(padded) * layer.inputs, 0.0f), bias(padded, 0.0f);
+        for (int o = 0; o < layer.outputs; ++o) {
+            bias[o] = layer.bias[o];
+            for (int i = 0; i < layer.inputs; ++i)
+                weights[packed_at(to, layer.inputs, o, i)] = layer.weights[packed_at(from, layer.inputs, o, i)];
+        }
+        image.link(placed.place(layer.weights), image.add(weights.data(), weights.size()));
+        image.link(placed.place(layer.bias), image.add(bias.data(), bias.size()));
+    }
+}
+
+void Surrogate::place(Image& image, std::size_t at, const Packing& to) const {
+    const SurrogateView& v = view_;
+    const Placed placed(image, v, at);
+    std::int32_t widest = 0;
+    const auto count = [&](const MlpView& net, int block) {
+        for (int l = 0; l < net.n_layers; ++l) widest = std::max(widest, padded_to(block, net.layers[l].outputs));
+    };
+    const auto place_net = [&](const MlpView& net) {
+        place_layers(image, net, placed.place(net), packing_.mlp, to.mlp);
+        count(net, to.mlp);
+    };
+    for (const MlpView* net : {&v.reduced.head, &v.multi_clock.encoder, &v.multi_clock.decoder, &v.latent_map.encoder,
+                               &v.latent_map.decoder, &v.latent_map.ode, &v.jump.router})
+        place_net(*net);
+    placed.link(v.reduced.feature_mean, feature_mean_.size());
+    placed.link(v.reduced.feature_scale, feature_scale_.size());
+    placed.link(v.multi_clock.clock_theta, clock_theta_.size());
+    placed.link(v.jump.shares, shares_.size());
+    placed.link(v.latent_map.directions, directions_.size());
+    placed.link(v.latent_map.mean, mean_.size());
+    placed.link(v.latent_map.scale, scale_.size());
+    placed.link(v.latent_map.middle, middle_.size());
+    placed.link(v.latent_map.octaves, octaves_.size());
+    placed.link(v.sides, sides_.size());
+    placed.link(v.budget.edges, budget_edges_.size());
+    placed.link(v.budget.kappa, kappa_.size());
+    if (v.jump.experts) {
+        const std::size_t experts = image.add(experts_.data(), experts_.size());
+        image.link(placed.place(v.jump.experts), experts);
+        for (std::size_t e = 0; e < experts_.size(); ++e) {
+            place_layers(image, experts_[e], experts + e * sizeof(MlpView), packing_.expert, to.expert);
+            count(experts_[e], to.expert);
+        }
+    }
+    if (v.axes) {
+        const std::size_t axes = image.add(axes_.data(), axes_.size());
+        image.link(placed.place(v.axes), axes);
+        for (std::size_t k = 0; k < axes_.size(); ++k)
+            Placed(image, axes_[k], axes + k * sizeof(BinAxis)).link(axes_[k].edges, edges_[k].size());
+    }
+    image.set(placed.place(v.widest), widest);
 }
 
 void Surrogate::load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan) {

@@ -38,6 +38,13 @@ Journey& journey() {
 
 }  // namespace
 
+void Solver::require_trajectory(const TrajectoryRequest& request) const {
+    if (request.mode == Mode::surrogate && paths_.empty())
+        throw Error(ErrorCode::option, "mode surrogate needs a model with a surrogate; this one holds a network alone");
+    if (!request.trajectory.conserve && request.mode != Mode::surrogate)
+        throw Error(ErrorCode::option, "trajectories without conservation are for mode surrogate alone");
+}
+
 Report Solver::trajectory_of_densities(const TrajectoryRequest& request) const {
     const QuietFloatingPoint quiet;
     const auto start = std::chrono::steady_clock::now();
@@ -52,10 +59,7 @@ Report Solver::trajectory_of_densities(const TrajectoryRequest& request) const {
     const std::int64_t cells = given.cells.n_cells, times = request.trajectory.n_times;
     Report report;
     if (cells == 0 || times == 0) return report;
-    if (request.mode == Mode::surrogate && paths_.empty())
-        throw Error(ErrorCode::option, "mode surrogate needs a model with a surrogate; this one holds a network alone");
-    if (!request.trajectory.conserve && request.mode != Mode::surrogate)
-        throw Error(ErrorCode::option, "trajectories without conservation are for mode surrogate alone");
+    require_trajectory(request);
 
     Journey& mine = journey();
     given.cells.status = Journey::at_least(mine.cell_status, cells);

@@ -107,16 +107,21 @@ Report Solver::in_units(const StepRequest& host, bool host_integrates, const Cal
 }
 
 Report Solver::step(const StepRequest& request, bool exact) const {
+    check_call(request.device);
+    if (gpu_) return step_on_device(request, exact);
     return in_units(request, options_.host_integrates,
                     [&](const StepRequest& densities) { return step_densities(densities, exact); });
 }
 
 Report Solver::equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const {
+    require_cpu("equilibrium is");
     return in_units(request, false,
                     [&](const StepRequest& densities) { return equilibrium_of_densities(densities, settings); });
 }
 
 Report Solver::trajectory(const TrajectoryRequest& request) const {
+    check_call(request.device);
+    if (gpu_) return trajectory_on_device(request);
     if (options_.units == Units::number_density) return trajectory_of_densities(request);
     const QuietFloatingPoint quiet;
     const CellArrays& host = request.cells;
@@ -149,6 +154,7 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
 
 void Solver::derive(const DerivativeRequest& request) const {
     const QuietFloatingPoint quiet;
+    require_cpu("rates and derivatives are");
     const CellArrays& host = request.cells;
     const DerivativeArrays& to = request.to;
     check_derivatives(request, shape());

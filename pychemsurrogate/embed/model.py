@@ -126,6 +126,9 @@ class SolverModel(Served):
         return list(self._solver.costs.values())
 
 
+_HOST_MEMORY = "libpcs_embed serves arrays in the host's memory; link to libpcs for those of a GPU"
+
+
 class FileModel(Served):
     """A .pcs file. engine native: the native core alone, as in libpcs; engine torch or integrator scipy: a Solver.
 
@@ -146,10 +149,14 @@ class FileModel(Served):
         self.equations, self.mass_g = self._core.equations, np.array(self._core.mass_g)
 
     def set_option(self, key: str, value: str) -> None:
-        """The options of libpcs, and engine, device, integrator=scipy."""
+        """The options of libpcs, and engine, other devices, integrator=scipy."""
+        if (key, value) == ("memory", "device") or (key == "stream" and value not in ("0", "0x0")):
+            raise HostError(CallError.OPTION, f"option {key} is '{value}': {_HOST_MEMORY}")
         own = key in ("engine", "device") or (key, value) == ("integrator", "scipy")
         chosen = self._chosen | {key: value} if key in (*self._chosen, "engine") else self._chosen
         by_solver = _check_choices(chosen)
+        if key in ("engine", "device"):
+            self._use_device(chosen["device"] if _engine(chosen) == "native" else "cpu")
         if not own:
             try:
                 self._core.set_option(key, value)
@@ -166,6 +173,13 @@ class FileModel(Served):
             self._chosen = chosen
         elif self._solver is not None and self._solvers_core is not None:
             self._solvers_core.set_option(key, value)
+
+    def _use_device(self, device: str) -> None:
+        """Of the native core."""
+        try:
+            self._core.set_option("device", device)
+        except (ValueError, RuntimeError) as error:
+            raise HostError(getattr(error, "code", CallError.OPTION), str(error)) from None
 
     def _solver_for(self, chosen: dict[str, str]) -> SolverModel:
         if self._file is None:
@@ -253,8 +267,8 @@ def _check_choices(chosen: dict[str, str]) -> bool:
     if engine not in ENGINES:
         raise HostError(CallError.OPTION, f"option engine is '{engine}': it must be one of {', '.join(ENGINES)}")
     if engine == "native":
-        if device != "cpu":
-            raise HostError(CallError.OPTION, f"option device is '{device}': engine native serves the cpu alone")
+        if device != "cpu" and integrator == "scipy":
+            raise HostError(CallError.OPTION, f"integrator scipy is for engine torch on the device {device}")
         return integrator == "scipy"
     if integrator == "host":
         raise HostError(CallError.OPTION, "option integrator is 'host': engine torch has native and scipy alone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,21 @@ def quantities(
     x (B, S) abundances n/n_H; density n_H [cm^-3], dt [s], temperature [K] (B); conditions (B, C) as the host gives
     them, in the network's order.
     """
-    totals = dict(zip(tables.conserved, (x @ tables.composition.T).T, strict=True))
+    return np.stack(columns(names, tables, x @ tables.composition.T, x, density, dt, temperature, conditions), axis=1)
+
+
+def columns(
+    names: Sequence[str],
+    tables: NetworkTables,
+    conserved: Any,
+    x: Any,
+    density: Any,
+    dt: Any,
+    temperature: Any,
+    conditions: Any,
+) -> list[Any]:
+    """The named quantities (B) of B cells, of arrays of any kind; conserved (B, E + 1): the sums of x."""
+    totals = dict(zip(tables.conserved, conserved.T, strict=True))
     column = {name: conditions[:, i] for i, name in enumerate(tables.conditions)}
     values = []
     for name in names:
@@ -53,7 +68,7 @@ def quantities(
         elif name == "theta":
             values.append(density * dt)
         elif name == "net_charge/n_e":
-            values.append(np.abs(totals["charge"]) / x[:, tables.species.index("e-")])
+            values.append(abs(totals["charge"]) / x[:, tables.species.index("e-")])
         elif name.endswith("*dt"):
             values.append(column[name.removesuffix("*dt")] * dt)
         elif first == "abundance":
@@ -62,7 +77,7 @@ def quantities(
             values.append(column[first] / density)
         else:
             values.append(totals[first] / totals[second])
-    return np.stack(values, axis=1)
+    return values
 
 
 @dataclass(frozen=True)

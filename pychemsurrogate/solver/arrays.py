@@ -80,28 +80,6 @@ def host_result(out: Any, shape: tuple[int, ...], source: FloatArray) -> FloatAr
     return out
 
 
-def device_target(abundances: Any, out: Any, device: str) -> Any:
-    """The tensor on `device` that holds the abundances and is stepped in place; `out` as for `host_target`."""
-    check_device(abundances, "abundances", device)
-    if out is None:
-        return abundances.clone()
-    if out is not abundances:
-        check_type(out, "out")
-        check_device(out, "out", device)
-        if out.shape != abundances.shape:
-            raise ValueError(f"out has shape {tuple(out.shape)}, abundances have {tuple(abundances.shape)}")
-        out.copy_(abundances)
-    return out
-
-
-def check_device(tensor: Any, name: str, device: str) -> None:
-    """Raise TypeError or ValueError unless `tensor` is a tensor on `device`."""
-    if not is_tensor(tensor):
-        raise TypeError(f"{name} must be a torch tensor on {device}, not {type(tensor).__name__}")
-    if tensor.device.type != device.split(":")[0]:
-        raise ValueError(f"{name} lives on {tensor.device}, the solver on {device}: pass {name}.to({device!r})")
-
-
 def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool) -> FloatArray:
     """A condition as (1,) or (cells,) float64. A bad scalar raises ValueError; bad values of single cells do not."""
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -106,6 +107,16 @@ class Report:
             **({} if counts is None else dict(zip(_PER_CELL, counts.T, strict=True))),
         )
 
+    @staticmethod
+    def later(fetch: Callable[[], Report], status_on_device: Any) -> Report:
+        """A report whose fields `fetch` brings at the first access to one of them; the host may wait for it then."""
+        return _Later(fetch, status_on_device)
+
+    @property
+    def status_on_device(self) -> Any:
+        """The statuses where the step left them: of a solver on a GPU an array there, and nothing is waited for."""
+        return self.status
+
     @property
     def cells(self) -> int:
         """Number of cells of the call."""
@@ -139,3 +150,26 @@ class Report:
                 f"bins tightened: {self.bins_tightened}, closed: {self.bins_closed}"
             )
         return "\n".join([*lines, *filter(None, [self.advice()])])
+
+
+class _Later(Report):
+    """A report that is still on its way."""
+
+    def __init__(self, fetch: Callable[[], Report], status_on_device: Any) -> None:
+        self.__dict__.update(_fetch=fetch, _status_on_device=status_on_device, _lock=Lock())
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _FIELDS:
+            own = super().__getattribute__("__dict__")
+            with own["_lock"]:
+                if own["_fetch"] is not None:
+                    own.update(vars(own["_fetch"]()))
+                    own["_fetch"] = None
+        return super().__getattribute__(name)
+
+    @property
+    def status_on_device(self) -> Any:
+        return self.__dict__["_status_on_device"]
+
+
+_FIELDS: Final = frozenset(each.name for each in fields(Report))

@@ -20,24 +20,23 @@ from pychemsurrogate.options import OPTIONS
 from pychemsurrogate.solver.arrays import (
     FloatArray,
     cell_values,
-    check_device,
     check_type,
-    device_target,
     from_host,
     host_result,
     host_target,
-    host_tensor,
     host_view,
     is_tensor,
-    shares_memory,
 )
+from pychemsurrogate.solver.device_arrays import on_device
 from pychemsurrogate.solver.ladder import Batch, Ladder
 from pychemsurrogate.solver.log import StateLog
+from pychemsurrogate.solver.on_device import OnDevice, device_index, problem
 from pychemsurrogate.solver.report import Report
 from pychemsurrogate.status import Status
 
 if TYPE_CHECKING:
-    from pychemsurrogate.solver.step import Learned
+    from pychemsurrogate.solver.captured import CapturedStep
+    from pychemsurrogate.solver.torch_engine import Given, TorchEngine
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class AuditedBin:
 MODES: Final = OPTIONS["mode"].choices
 INTEGRATORS: Final = ("native", "scipy")
 ENGINES: Final = OPTIONS["engine"].choices
+PRECISIONS: Final = ("float32", "tf32", "float64")
 
 
 def _check_choices(mode: str, integrator: str, engine: str, device: str) -> None:
@@ -66,8 +66,40 @@ def _check_choices(mode: str, integrator: str, engine: str, device: str) -> None
         raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
     if integrator not in INTEGRATORS:
         raise ValueError(f"integrator is {integrator!r}: it must be one of {', '.join(INTEGRATORS)}")
-    if engine not in ENGINES or (engine == "native" and device != "cpu"):
-        raise ValueError(f"engine is {engine!r} on device {device!r}: native serves the cpu, torch any device")
+    if engine not in ENGINES or (engine == "native" and device.partition(":")[0] not in ("cpu", "cuda")):
+        raise ValueError(f"engine is {engine!r} on device {device!r}: native serves cpu and cuda, torch any device")
+    if engine == "native" and device != "cpu" and integrator != "native":
+        raise ValueError(
+            f"integrator is {integrator!r} on device {device!r}: the host's integrators serve the cpu alone"
+        )
+
+
+def choose_engine(device: str) -> tuple[str, str]:
+    """The engine that serves a device unless the caller names one, and why it is not the native one ("" where it is).
+
+    Raises RuntimeError for a GPU that neither libpcs_cuda nor torch can use.
+    """
+    if device == "cpu":
+        return "native", ""
+    if device.partition(":")[0] != "cuda":
+        return "torch", f"native does not serve {device}"
+    why = problem(device)
+    if not why:
+        return "native", ""
+    try:
+        import torch
+    except ImportError:
+        here = "torch is not installed"
+    else:
+        if device_index(device) < torch.cuda.device_count():
+            return "torch", why
+        here = f"torch sees {torch.cuda.device_count() or 'no'} GPU"
+    raise RuntimeError(f"device={device!r} cannot be served: {why}; {here}. Pass device='cpu'")
+
+
+def _native_serves(device: str) -> bool:
+    """Whether the native core can integrate on that device, beside torch."""
+    return device.partition(":")[0] == "cuda" and not problem(device)
 
 
 class Solver:
@@ -98,9 +130,12 @@ class Solver:
         threads: int = 0,
         repair: str = "none",
         kernels: str = "auto",
+        precision: str = "float32",
         species: Sequence[str] | None = None,
     ) -> None:
-        engine = engine or ("native" if device == "cpu" else "torch")
+        self.engine_reason = ""
+        if engine is None:
+            engine, self.engine_reason = choose_engine(device)
         _check_choices(mode, integrator, engine, device)
         if model.path is None:
             raise ValueError("the model has no file yet: call its write(path) first")
@@ -126,7 +161,16 @@ class Solver:
             if value is not None:
                 core.set_option(key, str(value))
         choose_kernels(core, kernels)
-        self._assemble(core, model, mode, integrator, path, device, engine, repair)
+        if engine == "native" and device != "cpu":
+            core.set_option("device", device)
+        exact = None
+        if engine == "torch" and integrator == "native" and _native_serves(device):
+            exact = _native.Solver.open(str(model.path))
+            tolerances = {key: core.options()[key] for key in ("rtol", "atol")}
+            for key, value in (options | tolerances | {"path": "", "mode": "exact", "device": device}).items():
+                if value is not None:
+                    exact.set_option(key, str(value))
+        self._assemble(core, model, mode, integrator, path, device, engine, repair, precision, exact)
         self._log = None if log is None else StateLog(Path(log), self.network)
 
     @classmethod
@@ -149,6 +193,7 @@ class Solver:
         _check_choices(mode, integrator, engine, device)
         solver = cls.__new__(cls)
         solver._log = None
+        solver.engine_reason = ""
         solver._assemble(core, model, mode, integrator, path, device, engine, repair)
         return solver
 
@@ -162,7 +207,13 @@ class Solver:
         device: str,
         engine: str,
         repair: str,
+        precision: str = "float32",
+        exact: _native.Solver | None = None,
     ) -> None:
+        if precision not in PRECISIONS or (engine == "native" and precision != "float32"):
+            raise ValueError(
+                f"precision is {precision!r} of engine {engine}: torch has {', '.join(PRECISIONS)}, native float32"
+            )
         self.model = model
         self.network: Network = model.network()
         self.species = self.network.species_names
@@ -182,11 +233,15 @@ class Solver:
             repair=repair,
         )
         self._paths = [path] if path else model.paths
-        self._learned: list[Learned] = []
-        if engine == "torch" and mode != "exact" and self._paths:
-            from pychemsurrogate.solver.step import Learned
+        self._gpu = OnDevice(core, self.network, device) if engine == "native" and device != "cpu" else None
+        self._torch: TorchEngine | None = None
+        if engine == "torch":
+            from pychemsurrogate.solver.torch_engine import NativeOnDevice, TorchEngine
 
-            self._learned = [Learned.of(model, device, self._native, name) for name in self._paths]
+            paths = self._paths if mode != "exact" else []
+            parts = (model, self.network, device, core, self._ladder, paths)
+            there = None if exact is None else NativeOnDevice(exact)
+            self._torch = TorchEngine(*parts, mode=mode, repair=repair, precision=precision, exact=there)
 
     @classmethod
     def load(
@@ -201,8 +256,10 @@ class Solver:
         options     path ("": all learned paths of a model that names several, or the name of the one that may serve. In
                     mode "auto" each cell gets the path, or the exact integrator, that is expected to cost least; mode
                     "surrogate", and a trajectory, use the last path, which is the most accurate),
-                    device ("cpu", or a torch device such as "cuda": abundances are then tensors there, and refused
-                    cells travel to the CPU and back), engine ("native", or "torch", which is all there is off the CPU),
+                    device ("cpu"; "cuda" or "cuda:k": steps and trajectories of arrays there, see `step`; or another
+                    device of torch), engine (None: "native" where it serves the device, which on a GPU takes
+                    libpcs_cuda, else "torch"; repr(solver) says which and why. With engine torch refused cells
+                    travel to the CPU and back where there is no libpcs_cuda, and the host waits for that),
                     target_error_dex (1e-6 to 1: of 100 cells one may err by more in its worst species; 0.1 in mode
                     "auto"): it picks the gate's thresholds and, from a table measured on the osu network's workload
                     (docs/architecture.md), the integrator's rtol and atol, unless these are given: rtol (1e-2 in mode
@@ -216,13 +273,19 @@ class Solver:
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
                     "floor,electrons" both): repairs are counted in the report; kernels ("auto": straight-line code
                     if the library has it for this network, else tables; "tables"; "compiled": straight-line code,
-                    compiled by the user's C++ compiler at first use and kept, docs/integrator.md); species (the
-                    host's names in order: a model for others is refused)
+                    compiled by the user's C++ compiler at first use and kept, docs/integrator.md); precision
+                    (engine torch: of the nets' products, "float32"; "tf32": faster and far less precise, on a GPU;
+                    "float64"; docs/architecture.md, "The torch engine on a GPU"); species (the host's names in
+                    order: a model for others is refused)
 
         Raises ModelFileError for a file that cannot be served, ValueError for an option out of range, CompileError
         (integrators/compile.py) where kernels cannot be compiled.
         """
         return cls(ModelFile.read(name_or_path), mode, integrator, **options)
+
+    def __repr__(self) -> str:
+        why = f" ({self.engine_reason})" if self.engine_reason else ""
+        return f"Solver({self.model.label}, mode {self.mode}, engine {self.engine} on {self.device}{why})"
 
     def index(self, species: str) -> int:
         """Position of a species on the species axis. Raises KeyError for an unknown name."""
@@ -240,7 +303,8 @@ class Solver:
         out: Any = None,
         mask: NDArray[Any] | None = None,
         statistics: bool = False,
-        error_dex: FloatArray | None = None,
+        error_dex: Any = None,
+        stream: Any = None,
         **conditions: Any,
     ) -> tuple[Any, Report]:
         """Advance every cell by dt and return (abundances, report).
@@ -253,36 +317,70 @@ class Solver:
         error_dex    (cells,) float64 numpy array, in and out: the error [dex] that each cell carries, 0 at first. A
                      trusted cell adds its predicted error to what is left of the former one, and a cell whose budget
                      (error_budget_dex) would be spent is solved exactly. Advect it like an abundance
+        stream       of arrays on a GPU: the CUDA stream (torch's, CuPy's, numba's, or its address) that the step is put
+                     into; None: the current one of the abundances' library
 
+        On a GPU (docs/hosts/gpu.md) the abundances may be torch tensors, CuPy's or numba's arrays, or any with
+        `__cuda_array_interface__` or `__dlpack__`; the other arrays are there too, numbers anywhere. The host waits for
+        nothing: the step is enqueued when this returns, and the report is fetched when one of its fields is first
+        read. report.status_on_device are the statuses there. numpy arrays are copied there and back.
         A cell that cannot be served keeps its input bit for bit, and report.status says why (report.advice()).
         Raises TypeError or ValueError for wrong types, shapes, unknown conditions and bad scalars, before anything is
         changed.
         """
+        if self._gpu is not None and on_device(abundances):
+            if statistics or self._log is not None:
+                raise ValueError("statistics=True and log= need host arrays: pass numpy arrays, or device='cpu'")
+            given = (abundances, dt, temperature, conditions)
+            return self._gpu.step(*given, out=out, mask=mask, error_dex=error_dex, stream=stream)
+        self._refuse_stream(stream)
+        if self._torch is not None and self.device != "cpu":
+            result, moved = self._on_device(abundances, temperature, conditions, dt, out, mask, error_dex)
+            logged = None if self._log is None else moved.on_host()
+            report = self._torch.step(moved, statistics, result)
+            if self._log is not None and logged is not None:
+                self._log.append(logged, report.status)
+            return result, report
         batch = self._batch(abundances, temperature, conditions, dt, mask, statistics, error_dex)
-        if self.device == "cpu":
-            result, batch.n = host_target(abundances, out)
-        else:
-            result = device_target(abundances, out, self.device)
-        given = None
-        if self._log is not None:
-            given = replace(batch, n=batch.n.copy() if self.device == "cpu" else result.cpu().numpy())
-        figures = self.advance(batch) if self.device == "cpu" else self._torch_step(result, batch)
-        if self._log is not None and given is not None:
-            self._log.append(given, batch.status)
+        result, batch.n = host_target(abundances, out)
+        before = None if self._log is None else replace(batch, n=batch.n.copy())
+        figures = self.advance(batch)
+        if self._log is not None and before is not None:
+            self._log.append(before, batch.status)
         return result, Report.of(batch.status, figures, batch.counts)
+
+    def capture(
+        self,
+        abundances: Any,
+        dt: Any,
+        temperature: Any,
+        *,
+        mask: Any = None,
+        error_dex: Any = None,
+        **conditions: Any,
+    ) -> CapturedStep:
+        """Record the step of these arrays on a GPU (engine torch) in CUDA graphs, once; nothing is advanced yet.
+
+        Arguments as of `step`, which works in place. Calling what is returned advances the cells and returns the
+        report; it reads whatever the arrays hold then, in the same memory, while numbers stay as they are: give dt as
+        a tensor to change it. A loop of small steps costs fewer launches so. Raises as `step` does, and ValueError for
+        a solver that is not one of engine torch on a GPU.
+        """
+        if self._torch is None or self.device == "cpu" or self._log is not None:
+            raise ValueError('steps are captured for engine="torch" on a GPU, without a log')
+        from pychemsurrogate.solver.captured import CapturedStep, check_in_place
+
+        _, given = self._on_device(abundances, temperature, conditions, dt, abundances, mask, error_dex)
+        named = {"dt": dt, "temperature": temperature, "mask": mask}
+        check_in_place(given, named | {name: conditions[name] for name in self.conditions})
+        return CapturedStep(self._torch, given)
 
     def advance(self, batch: Batch) -> dict[str, Any]:
         """Advance cells on the host in place, as `step` does, and return the figures of a report.
 
         For a caller that has its arrays in the shapes of `Batch` already: nothing is checked.
         """
-        if self.engine == "native":
-            return self._ladder.step(batch)
-        moved = host_tensor(batch.n, self.device)
-        figures = self._torch_step(moved, batch)
-        if not shares_memory(moved, batch.n):
-            batch.n[...] = moved.cpu().numpy()
-        return figures
+        return self._ladder.step(batch) if self._torch is None else self._torch.advance(batch)
 
     def settle(self, batch: Batch, tolerance: float, duration: float) -> dict[str, Any]:
         """Bring cells on the host to equilibrium in place, as `equilibrium` does; for callers as of `advance`."""
@@ -344,15 +442,17 @@ class Solver:
         native exact integrator at the solver's tolerances, whatever the mode; elements and charge stay those of the
         input. A cell that still changes keeps its input and has status NO_EQUILIBRIUM. Everything else is as in `step`.
         """
+        if self._gpu is not None:
+            raise ValueError("equilibria are found on the CPU alone: load the solver with device='cpu'")
+        if self._torch is not None and self.device != "cpu":
+            result, moved = self._on_device(abundances, temperature, conditions, out=out, mask=mask)
+            batch = moved.on_host(statistics)
+            figures = self.settle(batch, tolerance, duration)
+            moved.n.copy_(from_host(batch.n, self.device))
+            return result, Report.of(batch.status, figures, batch.counts)
         batch = self._batch(abundances, temperature, conditions, mask=mask, statistics=statistics)
-        if self.device == "cpu":
-            result, batch.n = host_target(abundances, out)
-        else:
-            result = device_target(abundances, out, self.device)
-            batch.n = result.cpu().numpy()
+        result, batch.n = host_target(abundances, out)
         figures = self.settle(batch, tolerance, duration)
-        if self.device != "cpu":
-            result.copy_(from_host(batch.n, self.device))
         return result, Report.of(batch.status, figures, batch.counts)
 
     def trajectory(
@@ -363,7 +463,8 @@ class Solver:
         *,
         mode: str | None = None,
         conserve: bool = True,
-        out: FloatArray | None = None,
+        out: Any = None,
+        stream: Any = None,
         **conditions: Any,
     ) -> tuple[Any, Report]:
         """Every cell at every time, counted from the given state, as (abundances (cells, times, species), report).
@@ -373,27 +474,37 @@ class Solver:
         mode         as in `load`; None: the solver's. The surrogate encodes each cell once; the exact integrator goes
                      from time to time, and so it does for what the gate refuses
         conserve     False (mode "surrogate" alone): what the nets say, without the projection on elements and charge
-        out          where the result goes, (cells, times, species), C order, float64, on the CPU; None allocates
+        out          where the result goes, (cells, times, species), C order, float64, on the CPU (of arrays on a GPU
+                     with engine native: there); None allocates
+        stream       as in `step`; on a GPU with engine native nothing is waited for
 
         report.status is (cells, times), and the report counts (cell, time) pairs. A pair that cannot be served gets the
         given state. Raises as `step` does.
         """
-        batch = self._batch(abundances, temperature, conditions)
         moments = np.array(times, dtype=np.float64)
         if moments.ndim != 1:
             raise ValueError(f"times have shape {moments.shape}, not (times,)")
         mode = mode or self.mode
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}")
-        if self.device != "cpu":
-            check_device(abundances, "abundances", self.device)
-            abundances = abundances.cpu()
-        batch.n = np.require(host_view(abundances, "abundances"), requirements="W")
+        if self._gpu is not None and on_device(abundances):
+            given = (abundances, moments, temperature, conditions)
+            return self._gpu.trajectory(*given, mode=mode, conserve=conserve, out=out, stream=stream)
+        self._refuse_stream(stream)
+        if self._torch is not None and self.device != "cpu":
+            _, moved = self._on_device(abundances, temperature, conditions)
+            if mode == "surrogate" and self.model.has_surrogate and out is None:
+                self._check_follow(mode, conserve)
+                return self._torch.trajectory(moved, moments, conserve)
+            batch = moved.on_host()
+        else:
+            batch = self._batch(abundances, temperature, conditions)
+            batch.n = np.require(host_view(abundances, "abundances"), requirements="W")
         status = np.zeros((len(batch.n), len(moments)), dtype=np.int8)
         result = host_result(out, (*status.shape, len(self.species)), batch.n)
         figures = self.follow(batch, moments, result, status, mode=mode, conserve=conserve)
         if is_tensor(abundances) and out is None:
-            return from_host(result, self.device), Report.of(status, figures)
+            return from_host(result, self.device if self.engine == "torch" else "cpu"), Report.of(status, figures)
         return result, Report.of(status, figures)
 
     def _batch(
@@ -429,50 +540,58 @@ class Solver:
         conserve: bool,
     ) -> dict[str, Any]:
         """The torch page's part of a trajectory; what it refuses, and what waits, is the host's."""
-        from pychemsurrogate.solver.step import DeviceCells, trajectory
-
-        if self.mode == "exact" and self.model.has_surrogate:
-            raise ValueError(f'the solver was loaded with mode="exact": load it with mode={mode!r}')
-        if not conserve and mode != "surrogate":
-            raise ValueError('trajectories without conservation are for mode="surrogate" alone')
-        n, dt = from_host(batch.n, self.device), np.ones(1)
-        cells = DeviceCells.of(n, dt, batch.temperature, batch.conditions, self.network.tables())
-        pairs = trajectory(cells, times, self._learned, mode=mode, conserve=conserve, repair=self.repair)
+        self._check_follow(mode, conserve)
+        assert self._torch is not None
+        pairs, told = self._torch.follow(batch, times, mode, conserve)
         reasons = pairs.status.cpu().numpy()
         waiting, served = reasons >= Status.EXACT_REQUESTED, reasons == Status.SURROGATE
         figures = self._ladder.trajectory(batch, times, result, status, "exact", mask=waiting.astype(np.int8))
         result[served] = pairs.n.cpu().numpy()[served]
         status[...] = np.where(waiting & (status != Status.EXACT_REQUESTED), status, reasons)
         for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
-            pairs.figures[key] = figures[key]
-        pairs.figures["seconds"] += figures["seconds"]
-        pairs.figures["defect_max"] = max(pairs.figures["defect_max"], figures["defect_max"])
-        return pairs.figures
+            told[key] = figures[key]
+        told["seconds"] += figures["seconds"]
+        told["defect_max"] = max(told["defect_max"], figures["defect_max"])
+        return told
 
-    def _torch_step(self, n: Any, batch: Batch) -> dict[str, Any]:
-        """The torch page (solver/step.py) on the tensor n, in place; the batch brings the rest and takes the status."""
-        from pychemsurrogate.solver.step import DeviceCells, step
+    def _check_follow(self, mode: str, conserve: bool) -> None:
+        if self.mode == "exact" and self.model.has_surrogate:
+            raise ValueError(f'the solver was loaded with mode="exact": load it with mode={mode!r}')
+        if not conserve and mode != "surrogate":
+            raise ValueError('trajectories without conservation are for mode="surrogate" alone')
 
-        cells = DeviceCells.of(n, batch.dt, batch.temperature, batch.conditions, self.network.tables(), batch.error_dex)
-        mask = None if batch.mask is None else from_host(batch.mask != 0, self.device)
+    def _on_device(
+        self,
+        abundances: Any,
+        temperature: Any,
+        conditions: dict[str, Any],
+        dt: Any = 0.0,
+        out: Any = None,
+        mask: Any = None,
+        error_dex: Any = None,
+    ) -> tuple[Any, Given]:
+        """What the caller of a torch engine on a GPU gets back, and what it hands in, checked, as tensors there."""
+        from pychemsurrogate.solver import tensors
+        from pychemsurrogate.solver.torch_engine import Given
 
-        def refused(packed: Batch) -> dict[str, Any]:
-            reasons = packed.status.copy()
-            rows = cells.waiting.cpu().numpy()
-            packed.counts = None if batch.counts is None else batch.counts[rows]
-            figures = self._ladder.step(packed)
-            if batch.counts is not None and packed.counts is not None:
-                batch.counts[rows] = packed.counts
-            packed.status[...] = np.where(packed.status == Status.EXACT_REQUESTED, reasons, packed.status)
-            return figures
-
-        figures = step(cells, self._learned, refused, mode=self.mode, mask=mask, repair=self.repair)
-        batch.status[...] = cells.status.cpu().numpy()
-        if batch.error_dex is not None and cells.error_dex is not None:
-            batch.error_dex[...] = cells.error_dex.cpu().numpy()
-        return figures
+        assert self._torch is not None
+        device = self._torch.device
+        self._check_conditions(conditions)
+        columns = [("dt", dt, "s", False), ("temperature", temperature, "K", True)]
+        columns += [(name, conditions[name], CONDITION_UNITS.get(name, "its unit"), False) for name in self.conditions]
+        with self._torch.on_device():
+            count = self._check_shape(tensors.states(abundances, device))
+            read = [tensors.values(value, name, count, unit, device, positive=p) for name, value, unit, p in columns]
+            chosen = None if mask is None else tensors.flags(mask, count, device)
+            errors = None if error_dex is None else tensors.errors(error_dex, count, device)
+            result, n = tensors.target(abundances, out, device)
+        return result, Given(n, read[0], read[1], tuple(read[2:]), chosen, errors)
 
     # --- checks -------------------------------------------------------------------------------------------------
+
+    def _refuse_stream(self, stream: Any) -> None:
+        if stream is not None:
+            raise ValueError("stream= is for arrays on a GPU with engine native; torch's is set by torch.cuda.stream")
 
     def _check_shape(self, array: Any) -> int:
         check_type(array, "abundances")
@@ -494,13 +613,16 @@ class Solver:
             raise ValueError(f"error_dex has shape {errors.shape}, not ({count},)")
         return errors
 
-    def _condition_table(self, given: dict[str, Any], count: int) -> FloatArray:
+    def _check_conditions(self, given: dict[str, Any]) -> None:
         if set(given) != set(self.conditions):
             missing = ", ".join(name for name in self.conditions if name not in given) or "none"
             unknown = ", ".join(name for name in given if name not in self.conditions) or "none"
             raise TypeError(
                 f"{self.network.name} reads the conditions {self.conditions}: missing {missing}, unknown {unknown}"
             )
+
+    def _condition_table(self, given: dict[str, Any], count: int) -> FloatArray:
+        self._check_conditions(given)
         columns = [
             cell_values(given[name], name, count, CONDITION_UNITS.get(name, "its unit"), positive=False)
             for name in self.conditions

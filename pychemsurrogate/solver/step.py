@@ -1,11 +1,14 @@
-"""The step on a torch device, on one page. native/include/pcs/step.hpp has the same verbs in the same order."""
+"""The step on a torch device, on one page. native/include/pcs/step.hpp has the same verbs in the same order.
+
+Nothing here makes the host wait for a GPU: no shape and no branch depends on what a tensor holds. `parts` is where the
+CPU, on which looking costs nothing, goes another way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -14,33 +17,42 @@ from torch import Tensor
 
 from pychemsurrogate import _native
 from pychemsurrogate.gate.gate import Gate
+from pychemsurrogate.gate.on_device import GateOnDevice
 from pychemsurrogate.model_file import ModelFile, ModelFileError
 from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.solver.chance import AUDIT_SALT, REFRESH_SALT, chance
-from pychemsurrogate.solver.ladder import Batch
 from pychemsurrogate.status import Status
 from pychemsurrogate.surrogates import surrogate as surrogates
 from pychemsurrogate.surrogates.finish import Finished
 from pychemsurrogate.surrogates.rates import Formulas
 
-Figures = dict[str, Any]
-# Advances packed cells on the host, n and status in place, and returns its figures.
-Integrator = Callable[[Batch], Figures]
-_COUNTS = (
-    "refused_box",
-    "refused_error",
-    "refused_budget",
-    "audited",
-    "violations",
-    "bins_tightened",
-    "bins_closed",
-    "steps",
-    "rejected_steps",
-    "second_try",
-)
-_FIGURES = ("seconds_surrogate", "seconds_exact", "defect_max")
+Figures = dict[str, Any]  # by the names of a report: numbers, or tensors of one number
+Rows: TypeAlias = Tensor | slice
 _REFUSED = (Status.EXACT_BOX, Status.EXACT_ERROR, Status.EXACT_BUDGET)  # by one path: another may take it
 _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
+_PART_BYTES = 1 << 32  # of what the learned step of a part of the cells may need on a GPU, about
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What a network's cells need on their device: weights (S) of n_H, composition (E + 1, S), charges (S) but e-'s."""
+
+    electron: int
+    weights: Tensor
+    composition: Tensor
+    charges: Tensor
+
+    @classmethod
+    def of(cls, tables: NetworkTables, device: str) -> Constants:
+        """From the tables of a network."""
+        electron = tables.species.index("e-") if "e-" in tables.species else -1
+        charges = np.array(tables.composition[-1])
+        charges[electron] = 0.0
+
+        def there(array: NDArray[np.float64]) -> Tensor:
+            return torch.tensor(np.array(array), device=device)
+
+        return cls(electron, there(tables.scale_weights), there(tables.composition), there(charges))
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Learned:
     name: str
     index: int
     surrogate: surrogates.Surrogate
-    gate: Gate
+    gate: GateOnDevice
     exponents: Tensor
     native: _native.Solver
     kappa_edges: Tensor
@@ -63,8 +75,21 @@ class Learned:
     formulas: Formulas | None
 
     @classmethod
-    def of(cls, model: ModelFile, device: str, native: _native.Solver, name: str = "") -> Learned:
-        """One path of a model file. Raises ModelFileError if the file holds no surrogate."""
+    def of(
+        cls,
+        model: ModelFile,
+        device: str,
+        native: _native.Solver,
+        name: str = "",
+        *,
+        free_running: bool = False,
+        double: bool = False,
+    ) -> Learned:
+        """One path of a model file. Raises ModelFileError if the file holds no surrogate.
+
+        free_running: as `surrogates.free_running`, for a device that the host shall not wait for; double: the nets work
+        in double precision.
+        """
         model = model.of_path(name)
         model.require("surrogate/kind", "gate/box_names")
         network = model.network()
@@ -73,18 +98,26 @@ class Learned:
             raise ModelFileError(
                 f"{model.label}: its network has no density symmetry, so its surrogate cannot be served"
             )
-        surrogate = surrogates.from_arrays(model.arrays, tables).to(device).requires_grad_(False)
+        surrogate = surrogates.from_arrays(model.arrays, tables).requires_grad_(False)
+        if free_running:
+            surrogates.free_running(surrogate)
+        surrogate = (surrogate.double() if double else surrogate).to(device)
         exponents = torch.tensor([float(symmetry.exponents[name]) for name in network.conditions], device=device)
-        gate = Gate.from_arrays(model.arrays, tables)
+        gate = GateOnDevice.of(Gate.from_arrays(model.arrays, tables), tables, device)
         edges = torch.tensor(model.arrays.get("budget/theta_edges", np.empty(0)), device=device)
         kappa = torch.tensor(model.arrays.get("budget/kappa", np.ones(1)), device=device)
         index = native.paths.index(name)
         formulas = Formulas(tables).to(device) if tables.expression_code.size else None
         return cls(name, index, surrogate, gate, exponents.double(), native, edges, kappa, formulas)
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether the gate compares a predicted error with thresholds."""
+        return self.gate.gate.calibration is not None
+
     def trusts(self) -> bool:
         """Whether the gate could trust the surrogate for the target error."""
-        return self.gate.calibration is None or bool(self.thresholds())
+        return not self.calibrated or bool(self.thresholds())
 
     def thresholds(self) -> list[float]:
         """The thresholds of the gate's bins as the audit has left them; none where the target is not calibrated."""
@@ -99,8 +132,8 @@ class Learned:
 class DeviceCells:
     """Cells on one device: n (B, S) [cm^-3], the host's own; dt [s], temperature [K], status (B); conditions (B, C).
 
-    error_dex (B): the error that each cell carries [dex], None if the host keeps none; accepted: (rows, states) of the
-    learned step, which wait until the integrator has done its part, so that a call that raises leaves n as it was.
+    error_dex (B): the error that each cell carries [dex], None if the host keeps none; compact: whether the host may
+    look which cells are concerned, so that work is done for these alone (`parts`).
     """
 
     n: Tensor
@@ -108,55 +141,179 @@ class DeviceCells:
     temperature: Tensor
     conditions: Tensor
     status: Tensor
-    electron: int
-    weights: Tensor
-    composition: Tensor
+    constants: Constants
     error_dex: Tensor | None = None
-    accepted: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    compact: bool = True
 
     @classmethod
     def of(
         cls,
         n: Tensor,
-        dt: NDArray[np.float64],
-        temperature: NDArray[np.float64],
-        conditions: NDArray[np.float64],
-        tables: NetworkTables,
-        error_dex: NDArray[np.float64] | None = None,
+        dt: Tensor,
+        temperature: Tensor,
+        conditions: Tensor,
+        constants: Constants,
+        error_dex: Tensor | None = None,
+        compact: bool = True,
     ) -> DeviceCells:
-        """Around the host's tensor n; dt, temperature (B or 1) and conditions (B or 1, C) come from the host."""
-
-        def there(array: NDArray[np.float64]) -> Tensor:
-            return torch.tensor(np.ascontiguousarray(array), device=n.device)
-
+        """Around the host's tensor n; dt, temperature (B or 1), conditions (B or 1, C) and error_dex on its device."""
         count = len(n)
         return cls(
             n=n,
-            dt=there(dt).expand(count),
-            temperature=there(temperature).expand(count),
-            conditions=there(conditions).expand(count, -1),
+            dt=dt.expand(count),
+            temperature=temperature.expand(count),
+            conditions=conditions.expand(count, -1),
             status=torch.zeros(count, dtype=torch.int8, device=n.device),
-            electron=tables.species.index("e-") if "e-" in tables.species else -1,
-            weights=there(tables.scale_weights),
-            composition=there(tables.composition),
-            error_dex=None if error_dex is None else there(error_dex),
+            constants=constants,
+            error_dex=error_dex,
+            compact=compact,
         )
 
     @property
     def waiting(self) -> Tensor:
-        """Indices of the cells that no path has served yet."""
-        return torch.nonzero(self.status >= Status.EXACT_REQUESTED)[:, 0]
+        """Which cells (B) no path has served yet."""
+        return self.status >= Status.EXACT_REQUESTED
+
+    def parts(self, mask: Tensor) -> Iterator[tuple[Rows, Tensor]]:
+        """Rows that hold the cells of the mask (B) among them, a part of them at a time, and the mask of these rows.
+
+        compact: these cells alone, packed. Else all cells: to count them would make the host wait, so everything is
+        computed for all, and `put` writes where the mask is true.
+        """
+        species = self.n.shape[1]
+        size = max(1024, _PART_BYTES // (64 * species * species))
+        if self.compact:
+            rows = torch.nonzero(mask)[:, 0]
+            for part in rows.split(size) if len(rows) else ():
+                yield part, mask[part]
+        else:
+            for first in range(0, len(mask), size):
+                yield slice(first, first + size), mask[first : first + size]
 
 
-def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tensor, int]:
+def put(target: Tensor, rows: Rows, here: Tensor, values: Tensor) -> None:
+    """target[rows] = values where the mask `here` of `DeviceCells.parts` says so."""
+    if isinstance(rows, slice):
+        here = here if values.ndim == 1 else here[:, None]
+        values = torch.where(here, values, target[rows])
+    target[rows] = values
+
+
+class Exact(Protocol):
+    """The exact integrator for the cells that wait; waits: whether the host waits for the device meanwhile."""
+
+    waits: bool
+
+    def __call__(self, cells: DeviceCells, state: Tensor) -> Callable[[], Figures]:
+        """Advance state (B, S) [cm^-3] by dt in place where cells.status says EXACT_..., and set the status.
+
+        Cells that fail may leave anything in state. A reason why a cell is here stays its status unless a rung of the
+        ladder has its own. Returns what tells, later, figures of a report, such as steps and defect_max.
+        """
+        ...
+
+
+@dataclass
+class Course:
+    """One call: its cells, its options, and what is made on the way.
+
+    learned: all paths, cheapest first; thresholds: of their gates' bins on the device, for mode "auto", None where
+    there is no calibration; options: those of the native handle.
+
+    state (B, S) [cm^-3]: as repaired, then of the exact integrator; made (B, S) [cm^-3]: of the learned steps; carried
+    (B) [dex]; bins, served_by (B): bin and path of the cells that are audited; tallies: cells compared and violations
+    (2, bins) of each path. The caller's n and error_dex change in the last verb alone, so that a call that raises
+    leaves them as they were.
+    """
+
+    cells: DeviceCells
+    learned: Sequence[Learned]
+    thresholds: Sequence[Tensor | None]
+    mode: str
+    repair: str
+    options: Mapping[str, float]
+    mask: Tensor | None = None
+    figures: Figures = field(default_factory=dict)
+    tallies: dict[int, Tensor] = field(default_factory=dict)
+    state: Tensor = field(init=False)
+    made: Tensor = field(init=False)
+    carried: Tensor | None = field(init=False, default=None)
+    audited: Tensor | None = field(init=False, default=None)
+    bins: Tensor = field(init=False)
+    served_by: Tensor = field(init=False)
+
+    @property
+    def asked(self) -> list[int]:
+        """The paths that a mode asks: those that their gates could trust for the target; else the most accurate."""
+        if self.mode == "auto":
+            return [k for k, path in enumerate(self.learned) if path.trusts()]
+        return [len(self.learned) - 1] if self.learned else []
+
+
+def step(course: Course, exact: Exact) -> None:
+    """Advance every cell by its dt, in place. A cell's answer depends on that cell only.
+
+    What the gate of one path refuses meets the next, and what all refuse the integrator.
+    """
+    by_learned_paths(course)
+    exact(course.cells, course.state)
+    write(course)
+
+
+def by_learned_paths(course: Course) -> None:
+    """The learned part of a step: cells.status says afterwards who is served and who waits for the integrator."""
+    cells, figures = course.cells, course.figures
+    course.state, repaired = inspect(cells, course.mask, course.repair)
+    zero = torch.zeros_like(repaired)
+    figures.update(
+        repaired=repaired,
+        audited=zero,
+        violations=zero,
+        defect_max=torch.zeros_like(repaired, dtype=torch.float64),
+        by_path={path.name: zero for path in course.learned},
+    )
+    course.made = torch.empty_like(course.state)
+    course.carried = None if cells.error_dex is None else cells.error_dex.clone()
+    watched = course.mode == "auto" and course.options["audit"] > 0
+    if watched:
+        course.bins = torch.zeros_like(cells.status, dtype=torch.int64)
+        course.served_by = torch.zeros_like(cells.status)
+    waiting = cells.waiting
+    for k in course.asked:
+        for rows, here in cells.parts(waiting):
+            _learned_step(course, k, rows, here)
+        waiting = _is_any(cells.status, _REFUSED)
+    course.audited = cells.status == Status.EXACT_AUDIT if watched else None
+    figures["refused_box"] = (cells.status == Status.EXACT_BOX).sum()
+    figures["refused_error"] = (cells.status == Status.EXACT_ERROR).sum()
+    figures["refused_budget"] = _is_any(cells.status, (Status.EXACT_BUDGET, Status.EXACT_REFRESH)).sum()
+
+
+def write(course: Course) -> None:
+    """The last part of a step: results go to the caller's n and error_dex, and audited cells are compared."""
+    cells = course.cells
+    for rows, here in cells.parts(cells.status == Status.SURROGATE):
+        put(cells.n, rows, here, course.made[rows])
+    exact = cells.waiting
+    for rows, here in cells.parts(exact):
+        put(cells.n, rows, here, course.state[rows])
+    if course.audited is not None:
+        for rows, here in cells.parts(course.audited & exact):
+            _compare(course, rows, here)
+    if course.carried is not None and cells.error_dex is not None:
+        for rows, here in cells.parts(exact) if course.learned else ():
+            theta = (course.state[rows] @ cells.constants.weights) * cells.dt[rows]
+            put(course.carried, rows, here, course.carried[rows] * course.learned[0].remains(theta))
+        cells.error_dex.copy_(course.carried)
+
+
+def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tensor, Tensor]:
     """Every cell's status before anything is computed; returns the mended states (B, S) and how many were mended."""
     limits: Mapping[str, float] = _native.limits()
-    n, dt, T = cells.n, cells.dt, cells.temperature
+    constants, n, dt, T = cells.constants, cells.n, cells.dt, cells.temperature
     kept = n.clamp(min=0.0)
-    n_H = kept @ cells.weights
-    charge = cells.composition[-1].clone()
-    charge[cells.electron] = 0.0
-    ions, size = kept @ charge, kept @ charge.abs()
+    n_H = kept @ constants.weights
+    ions, size = kept @ constants.charges, kept @ constants.charges.abs()
     good = (n.isfinite().all(1)) & dt.isfinite() & (dt >= 0) & T.isfinite() & (T > 0)
     good &= (cells.conditions.isfinite() & (cells.conditions >= 0)).all(1)
     if cells.error_dex is not None:
@@ -166,81 +323,26 @@ def inspect(cells: DeviceCells, mask: Tensor | None, repair: str) -> tuple[Tenso
     good &= ~mended | (lowest >= -limits["small_negative"] * n_H) if "floor" in repair else ~mended
     if "electrons" in repair:
         good &= ions >= 0
-        mended |= (n[:, cells.electron] - ions).abs() > limits["round_off"] * size
-        kept = kept.clone()
-        kept[:, cells.electron] = ions
+        mended |= (n[:, constants.electron] - ions).abs() > limits["round_off"] * size
+        kept[:, constants.electron] = ions
     known = (limits["lowest_T"] <= T) & (limits["highest_T"] >= T) & (dt <= limits["longest_dt"])
     known &= (n_H >= limits["lowest_n_H"]) & (n_H <= limits["highest_n_H"])
     known &= kept.amax(1) <= limits["largest_fraction"] * n_H
     cells.status.fill_(Status.EXACT_REQUESTED)
-    cells.status[~known] = Status.UNSUPPORTED
-    cells.status[dt == 0] = Status.UNCHANGED
-    cells.status[~good] = Status.BAD_INPUT
+    cells.status.masked_fill_(~known, Status.UNSUPPORTED)
+    cells.status.masked_fill_(dt == 0, Status.UNCHANGED)
+    cells.status.masked_fill_(~good, Status.BAD_INPUT)
     if mask is not None:
-        cells.status[~mask] = Status.MASKED
-    return kept, int((mended & (cells.status == Status.EXACT_REQUESTED)).sum())
+        cells.status.masked_fill_(~mask, Status.MASKED)
+    return kept, (mended & (cells.status == Status.EXACT_REQUESTED)).sum()
 
 
-def step(
-    cells: DeviceCells,
-    learned: Sequence[Learned],
-    integrator: Integrator,
-    *,
-    mode: str = "auto",
-    mask: Tensor | None = None,
-    repair: str = "none",
-) -> Figures:
-    """Advance every cell by its dt, in place. A cell's answer depends on that cell only.
-
-    learned: cheapest first; what the gate of one refuses meets the next, and what all refuse the integrator.
-    """
-    start = perf_counter()
-    state, repaired = inspect(cells, mask, repair)
-    figures = _figures(learned, repaired)
-    audits = []
-    rows = cells.waiting
-    for path in _asked(learned, mode):
-        if rows.numel():
-            audits.append((path, _learned_step(path, cells, state[rows], rows, mode, figures)))
-            rows = rows[torch.isin(cells.status[rows], torch.tensor(_REFUSED, device=rows.device))]
-            figures["seconds_surrogate"] = perf_counter() - start
-    figures["refused_box"] = int((cells.status == Status.EXACT_BOX).sum())
-    figures["refused_error"] = int((cells.status == Status.EXACT_ERROR).sum())
-    taken = (cells.status == Status.EXACT_BUDGET) | (cells.status == Status.EXACT_REFRESH)
-    figures["refused_budget"] = int(taken.sum())
-
-    rows = cells.waiting
-    packed = outcome = None
-    if rows.numel():
-        columns = (cells.dt, cells.temperature, cells.conditions, cells.status)
-        packed = Batch(state[rows].cpu().numpy(), *(column[rows].cpu().numpy() for column in columns))
-        outcome = integrator(packed)
-    for trusted, moved in cells.accepted:
-        cells.n[trusted] = moved
-    if packed is not None and outcome is not None:
-        served = torch.as_tensor(packed.status >= 0, device=rows.device)
-        cells.n[rows[served]] = torch.as_tensor(packed.n, device=rows.device)[served]
-        cells.status[rows] = torch.as_tensor(packed.status, device=rows.device)
-        for key in ("steps", "rejected_steps", "second_try", "seconds_exact"):
-            figures[key] = outcome[key]
-        figures["defect_max"] = max(figures["defect_max"], outcome["defect_max"])
-    for path, audit in audits:
-        _compare(audit, cells, path, figures)
-    exact = cells.status >= Status.EXACT_REQUESTED
-    if learned and cells.error_dex is not None and exact.any():
-        theta = (cells.n[exact] @ cells.weights) * cells.dt[exact]
-        cells.error_dex[exact] *= learned[0].remains(theta)
-    figures["seconds"] = perf_counter() - start
-    return figures
-
-
-def _learned_step(
-    learned: Learned, cells: DeviceCells, state: Tensor, rows: Tensor, mode: str, figures: Figures
-) -> _Audit:
-    """The cells `rows` with the mended states (len(rows), S) by one learned path; returns those to be compared."""
-    surrogate, gate = learned.surrogate, learned.gate
+def _learned_step(course: Course, k: int, rows: Rows, here: Tensor) -> None:
+    """The cells of `rows` where the mask `here` says so by the learned path k."""
+    learned, cells, figures = course.learned[k], course.cells, course.figures
+    surrogate, gate, state = learned.surrogate, learned.gate, course.state[rows]
     T, dt = cells.temperature[rows], cells.dt[rows]
-    n_H = state @ cells.weights
+    n_H = state @ cells.constants.weights
     x, theta = state / n_H[:, None], n_H * dt
     reduced = cells.conditions[rows] / n_H[:, None] ** learned.exponents
 
@@ -250,79 +352,69 @@ def _learned_step(
     moved = made.moved
 
     inputs = (x, n_H, dt, T, cells.conditions[rows])
-    conserved = _defect(moved, x, cells.composition) <= _CONSERVED  # false for NaN
-    bins = _bins(gate, inputs)
-    verdict = _verdict(learned, mode, inputs, made.predicted, conserved, bins)
+    conserved = _defect(moved, x, cells.constants.composition) <= _CONSERVED  # false for NaN
+    bins = gate.place(*inputs)
+    verdict = _verdict(learned, course.mode, inputs, made.predicted, conserved, course.thresholds[k], bins)
     carried = None
     if cells.error_dex is not None and made.predicted is not None:
         carried = learned.remains(theta) * cells.error_dex[rows] + 10.0 ** made.predicted.double()
-    if mode == "auto" and gate.calibration is not None:
-        _take_from_surrogate(verdict, cells, rows, carried, learned.native.options())
-    trusted, chosen = verdict == Status.SURROGATE, verdict == Status.EXACT_AUDIT
-    if carried is not None and cells.error_dex is not None:
-        cells.error_dex[rows[trusted]] = carried[trusted]
-    cells.accepted.append((rows[trusted], (moved * n_H[:, None])[trusted]))
-    cells.status[rows] = verdict  # refused cells are still untouched: the integrator starts from the true state
-    figures["by_path"][learned.name] += int(trusted.sum())
-    figures["audited"] += int(chosen.sum())
-    if trusted.any():
-        defect = float(made.defect(x, cells.composition)[trusted].max())
-        figures["defect_max"] = max(figures["defect_max"], defect)
-    return _Audit(rows[chosen], moved[chosen], bins[chosen.cpu().numpy()])
-
-
-def _asked(learned: Sequence[Learned], mode: str) -> Sequence[Learned]:
-    """The paths that a mode asks: those that their gates could trust for the target; else the most accurate one."""
-    return [path for path in learned if path.trusts()] if mode == "auto" else learned[-1:]
-
-
-def _figures(learned: Sequence[Learned], repaired: int) -> Figures:
-    figures: Figures = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_FIGURES, 0.0)
-    return figures | {"repaired": repaired, "by_path": {path.name: 0 for path in learned}}
-
-
-@dataclass(frozen=True)
-class _Audit:
-    """Trusted cells that are solved exactly to be compared: rows (A), what the surrogate says x (A, S), bins (A)."""
-
-    rows: Tensor
-    x: Tensor
-    bins: NDArray[np.intp]
+    if course.mode == "auto" and learned.calibrated:
+        verdict = _take_from_surrogate(verdict, cells, rows, carried, course.options)
+    trusted = here & (verdict == Status.SURROGATE)
+    if carried is not None and course.carried is not None:
+        put(course.carried, rows, here, torch.where(trusted, carried, course.carried[rows]))
+    put(course.made, rows, here, moved * n_H[:, None])
+    put(cells.status, rows, here, verdict)
+    if course.mode == "auto" and course.options["audit"] > 0:
+        put(course.bins, rows, here, bins)
+        put(course.served_by, rows, here, torch.full_like(verdict, k))
+        figures["audited"] = figures["audited"] + (here & (verdict == Status.EXACT_AUDIT)).sum()
+    figures["by_path"][learned.name] = figures["by_path"][learned.name] + trusted.sum()
+    defect = made.defect(x, cells.constants.composition).masked_fill(~trusted, 0.0).amax()
+    figures["defect_max"] = torch.maximum(figures["defect_max"], defect)
 
 
 def _take_from_surrogate(
-    verdict: Tensor, cells: DeviceCells, rows: Tensor, carried: Tensor | None, options: Mapping[str, float]
-) -> None:
-    """Of the trusted cells, those that exact_every, the error budget or the audit send to the integrator; in place.
+    verdict: Tensor, cells: DeviceCells, rows: Rows, carried: Tensor | None, options: Mapping[str, float]
+) -> Tensor:
+    """Of the trusted cells, those that exact_every, the error budget or the audit send to the integrator.
 
     As in the native step, exact_every comes before the verdict on the predicted error, the others after it.
     """
     given = (cells.n[rows], cells.temperature[rows], cells.conditions[rows], cells.dt[rows])
     if carried is not None:
-        verdict[(verdict == Status.SURROGATE) & ~(carried <= options["error_budget_dex"])] = Status.EXACT_BUDGET
+        spent = ~(carried <= options["error_budget_dex"])
+        verdict = verdict.masked_fill((verdict == Status.SURROGATE) & spent, Status.EXACT_BUDGET)
     elif options["exact_every"] > 0:
         refreshed = chance(*given, REFRESH_SALT) < 1.0 / options["exact_every"]
-        verdict[(verdict != Status.EXACT_BOX) & refreshed] = Status.EXACT_REFRESH
-    audited = chance(*given, AUDIT_SALT) < options["audit"]
-    verdict[(verdict == Status.SURROGATE) & audited] = Status.EXACT_AUDIT
+        verdict = verdict.masked_fill((verdict != Status.EXACT_BOX) & refreshed, Status.EXACT_REFRESH)
+    if options["audit"] > 0:
+        audited = chance(*given, AUDIT_SALT) < options["audit"]
+        verdict = verdict.masked_fill((verdict == Status.SURROGATE) & audited, Status.EXACT_AUDIT)
+    return verdict
 
 
-def _compare(audit: _Audit, cells: DeviceCells, learned: Learned, figures: Figures) -> None:
-    """Count the audited cells that were solved."""
-    calibration = learned.gate.calibration
-    solved = cells.status[audit.rows] >= 0
-    if calibration is None or not solved.any():
-        return
-    n = cells.n[audit.rows[solved]]
-    truth = n / (n @ cells.weights)[:, None]
-    weights = torch.tensor(calibration.weights, device=n.device)
-    error = weights * (audit.x[solved] / truth).log10().abs()
-    worst = torch.where(truth > calibration.x_min, error, 0.0).amax(1)
-    violated = (worst > learned.native.options()["target_error_dex"]).tolist()
-    tightened, closed = learned.native.merge_audit(audit.bins[solved.cpu().numpy()].tolist(), violated, learned.index)
-    figures["violations"] += sum(violated)
-    figures["bins_tightened"] += tightened
-    figures["bins_closed"] += closed
+def _compare(course: Course, rows: Rows, here: Tensor) -> None:
+    """Count the audited cells (`here`) of the rows, which were solved, and those whose error was above the target."""
+    truth, x = (n / (n @ course.cells.constants.weights)[:, None] for n in (course.state[rows], course.made[rows]))
+    served_by, bins = course.served_by[rows], course.bins[rows]
+    for k in course.asked:
+        path, thresholds = course.learned[k], course.thresholds[k]
+        if not path.calibrated or thresholds is None:
+            continue
+        mine = here & (served_by == k)
+        wrong = mine & (path.gate.errors(x, truth) > course.options["target_error_dex"])
+        of = bins[:, None] == torch.arange(len(thresholds), device=bins.device)
+        counts = torch.stack([(of & mine[:, None]).sum(0), (of & wrong[:, None]).sum(0)])
+        course.tallies[k] = course.tallies.get(k, 0) + counts
+        course.figures["violations"] = course.figures["violations"] + wrong.sum()
+
+
+def _is_any(status: Tensor, codes: Sequence[int]) -> Tensor:
+    found = status == codes[0]
+    for code in codes[1:]:
+        found = found | (status == code)
+    return found
 
 
 @dataclass(frozen=True)
@@ -374,89 +466,74 @@ class Pairs:
     figures: Figures
 
 
-def trajectory(
-    cells: DeviceCells,
-    times: NDArray[np.float64],
-    learned: Sequence[Learned],
-    *,
-    mode: str = "auto",
-    conserve: bool = True,
-    repair: str = "none",
-) -> Pairs:
+def trajectory(course: Course, times: NDArray[np.float64], *, conserve: bool = True) -> Pairs:
     """The most accurate learned step at many times [s] from given states, which are encoded once. Refused pairs wait.
 
     Raises ValueError for times out of range or order.
     """
-    start = perf_counter()
     if not ((times >= 0.0) & (times <= _native.limits()["longest_dt"])).all() or (np.diff(times) <= 0.0).any():
         raise ValueError("times are elapsed seconds, at least 0, at most 1e20, each later than the one before")
-    state, repaired = inspect(cells, None, repair)
-    figures = _figures(learned, repaired)
-    pairs = Pairs(cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1]), cells.n.new_zeros(0), figures)
-    pairs.status = cells.status[:, None].repeat(1, len(times))
-    rows = cells.waiting
-    for path in _asked(learned, mode)[-1:] if rows.numel() else ():
+    cells, mode = course.cells, course.mode
+    state, repaired = inspect(cells, None, course.repair)
+    zero = torch.zeros_like(repaired)
+    served_by = {path.name: zero for path in course.learned}
+    defect_max = torch.zeros_like(repaired, dtype=torch.float64)
+    n = cells.n.new_zeros(len(cells.n), len(times), cells.n.shape[1])
+    status = cells.status[:, None].repeat(1, len(times))
+    for path, thresholds in [(course.learned[k], course.thresholds[k]) for k in course.asked[-1:]]:
         surrogate, gate = path.surrogate, path.gate
-        T, n_H = cells.temperature[rows], state[rows] @ cells.weights
-        x = state[rows] / n_H[:, None]
-        reduced = cells.conditions[rows] / n_H[:, None] ** path.exponents
+        for rows, here in cells.parts(cells.waiting):
+            T, n_H = cells.temperature[rows], state[rows] @ cells.constants.weights
+            x = state[rows] / n_H[:, None]
+            reduced = cells.conditions[rows] / n_H[:, None] ** path.exponents
 
-        scaled = surrogate.scale(x, T, reduced, n_H)
-        latent = surrogate.encode(scaled.features)
-        for k, time in enumerate(times.tolist()):
-            if time == 0.0:
-                continue
-            made = _span(surrogate, latent, scaled, x, n_H * time, conserve)
-            moved = made.moved
-            served = _defect(moved, x, cells.composition) <= _CONSERVED if conserve else moved.isfinite().all(1)
-            inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
-            verdict = _verdict(path, mode, inputs, made.predicted, served, _bins(gate, inputs))
-            trusted = verdict == Status.SURROGATE
-            pairs.n[rows[trusted], k] = (moved * n_H[:, None])[trusted]
-            pairs.status[rows, k] = verdict
-            figures["by_path"][path.name] += int(trusted.sum())
-            if conserve and trusted.any():
-                defect = float(made.defect(x, cells.composition)[trusted].max())
-                figures["defect_max"] = max(figures["defect_max"], defect)
+            scaled = surrogate.scale(x, T, reduced, n_H)
+            latent = surrogate.encode(scaled.features)
+            for k, time in enumerate(times.tolist()):
+                if time == 0.0:
+                    continue
+                made = _span(surrogate, latent, scaled, x, n_H * time, conserve)
+                moved, composition = made.moved, cells.constants.composition
+                served = _defect(moved, x, composition) <= _CONSERVED if conserve else moved.isfinite().all(1)
+                inputs = (x, n_H, torch.full_like(n_H, time), T, cells.conditions[rows])
+                verdict = _verdict(path, mode, inputs, made.predicted, served, thresholds, gate.place(*inputs))
+                trusted = here & (verdict == Status.SURROGATE)
+                moved = (moved * n_H[:, None]).masked_fill(~trusted[:, None], 0.0)
+                put(n[:, k], rows, here, moved)
+                put(status[:, k], rows, here, verdict)
+                served_by[path.name] = served_by[path.name] + trusted.sum()
+                if conserve:
+                    defect = made.defect(x, composition).masked_fill(~trusted, 0.0).amax()
+                    defect_max = torch.maximum(defect_max, defect)
     if len(times) and times[0] == 0.0:
-        pairs.status[cells.status >= Status.EXACT_REQUESTED, 0] = Status.UNCHANGED
-    figures["refused_box"] = int((pairs.status == Status.EXACT_BOX).sum())
-    figures["refused_error"] = int((pairs.status == Status.EXACT_ERROR).sum())
-    figures["seconds"] = figures["seconds_surrogate"] = perf_counter() - start
-    return pairs
+        status[:, 0].masked_fill_(cells.waiting, Status.UNCHANGED)
+    refused = {name: (status == code).sum() for name, code in _TOLD_BY_STATUS.items()}
+    return Pairs(n, status, refused | {"repaired": repaired, "by_path": served_by, "defect_max": defect_max})
 
 
-def _bins(gate: Gate, inputs: tuple[Tensor, ...]) -> NDArray[np.intp]:
-    """The bin (B) of cells with the inputs of `Box.contains`."""
-    if gate.calibration is None:
-        return np.zeros(len(inputs[0]), dtype=np.intp)
-    return gate.calibration.bins.place(*(tensor.cpu().numpy() for tensor in inputs))
+_TOLD_BY_STATUS = {"refused_box": Status.EXACT_BOX, "refused_error": Status.EXACT_ERROR}
 
 
 def _verdict(
     learned: Learned,
     mode: str,
-    inputs: tuple[Tensor, ...],
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
     predicted: Tensor | None,
     served: Tensor,
-    bins: NDArray[np.intp],
+    thresholds: Tensor | None,
+    bins: Tensor,
 ) -> Tensor:
     """Status (B) of cells with the inputs of `Box.contains`; served (B): those that came through; bins (B)."""
     verdict = torch.full_like(served, Status.SURROGATE, dtype=torch.int8)
     if mode == "auto":
-        gate = learned.gate
-        inside = gate.box.contains(*(tensor.cpu().numpy() for tensor in inputs))
-        error = None if predicted is None else predicted.cpu().numpy()
-        threshold = None
-        if gate.calibration is not None:
-            threshold = np.array(learned.thresholds())[bins]
-        verdict = torch.as_tensor(gate.verdict(inside, error, threshold), device=served.device)
+        threshold = None if thresholds is None else thresholds[bins]
+        verdict = learned.gate.verdict(learned.gate.contains(*inputs), predicted, threshold)
     failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
-    verdict[~served & (verdict == Status.SURROGATE)] = failure
+    verdict = verdict.masked_fill(~served & (verdict == Status.SURROGATE), failure)
     if learned.formulas is not None:  # no path takes a cell in which a formula gives no rate
         _, n_H, _, T, conditions = inputs
         absent = learned.formulas.absent(T, conditions / n_H[:, None] ** learned.exponents)
-        verdict[absent] = Status.UNSUPPORTED
+        verdict = verdict.masked_fill(absent, Status.UNSUPPORTED)
     return verdict
 
 

@@ -23,6 +23,7 @@ class Conserving(nn.Module):
     """What every learned map shares: `conserve`, and the verdict on its outcome; double precision."""
 
     composition: Tensor
+    host_looks = True
 
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
@@ -32,7 +33,8 @@ class Conserving(nn.Module):
         """guess * exp(A^T lambda) with the elements and the charge of `like`, and lambda (B, E + 1); f64.
 
         Newton's method on A x = A like; quantities that are absent or follow from the others are left out. Where `like`
-        is neutral but for round-off, the result is neutral.
+        is neutral but for round-off, the result is neutral. All iterations are made where the host does not look
+        (`free_running`) whether the last cell has converged: far from what a net has learned, cells need many.
         `is_conserved` tells which cells came through.
         """
         target = like @ self.composition.T
@@ -43,7 +45,7 @@ class Conserving(nn.Module):
         for _ in range(_NEWTON_STEPS):
             missing = target - moved @ self.composition.T
             open_cells = (missing.abs() / self._size(moved, like)).amax(dim=1) > _CONVERGED
-            if not bool(open_cells.any()):
+            if self.host_looks and not bool(open_cells.any()):
                 break
             gram = torch.einsum("es,bs,fs->bef", self.composition, moved, self.composition)
             step = _solve(gram, missing)
@@ -69,20 +71,17 @@ class Conserving(nn.Module):
 
 
 def _solve(gram: Tensor, right: Tensor) -> Tensor:
-    """Solve gram y = right for symmetric, positive (B, Q, Q) by elimination; dependent rows get 0."""
-    size = gram.shape[-1]
-    diagonal = gram.diagonal(dim1=1, dim2=2).clone()
-    rows, values = list(gram.unbind(1)), list(right.unbind(1))
-    inverse = []
-    for q in range(size):
-        pivot = rows[q][:, q]
-        usable = pivot > _DEPENDENT * diagonal[:, q]
-        inverse.append(torch.where(usable, 1.0 / torch.where(usable, pivot, 1.0), 0.0))
-        for r in range(q + 1, size):
-            factor = rows[r][:, q] * inverse[q]
-            rows[r] = rows[r] - factor[:, None] * rows[q]
-            values[r] = values[r] - factor * values[q]
-    for q in reversed(range(size)):
-        known = sum((rows[q][:, c] * values[c] for c in range(q + 1, size)), torch.zeros_like(values[q]))
-        values[q] = (values[q] - known) * inverse[q]
-    return torch.stack(values, dim=1)
+    """Solve gram y = right for symmetric, positive (B, Q, Q) by elimination (Gauss-Jordan); dependent rows get 0."""
+    # The batch comes last: every operation runs along it.
+    matrix = torch.cat([gram, right[:, :, None]], dim=2).permute(1, 2, 0).contiguous()
+    smallest = _DEPENDENT * matrix.diagonal().T
+    solved = []
+    for q in range(len(matrix)):
+        row = matrix[q]
+        dependent = ~(row[q] > smallest[q])
+        inverse = row[q].masked_fill(dependent, 1.0).reciprocal().masked_fill(dependent, 0.0)
+        factor = matrix[:, q] * inverse
+        factor = torch.cat([factor[:q], torch.zeros_like(factor[:1]), factor[q + 1 :]])
+        matrix = torch.addcmul(matrix, factor[:, None], row[None], value=-1.0)
+        solved.append(inverse)
+    return (matrix[:, -1] * torch.stack(solved)).T

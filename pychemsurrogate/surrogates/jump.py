@@ -85,7 +85,7 @@ class Jump(ReducedMap):
     def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Scaled:
         """The start state with its rates; its features [y, q, l, p] are not standardised yet."""
         scaled = self.start(x, temperature, conditions, theta)
-        return replace(scaled, features=scaled.features.float())
+        return replace(scaled, features=scaled.features.to(self.single))
 
     def encode(self, features: Tensor) -> Tensor:
         """The features as they are: every theta has a net's run of its own."""
@@ -94,7 +94,7 @@ class Jump(ReducedMap):
     def advance(self, encoded: Tensor, theta: Tensor) -> Tensor:
         """[y, q, c, p, t] (B, 3 S + 2 + C) f32: c = log10(L theta), t = log10(theta)."""
         species = self.centres.shape[1]
-        t = torch.log10(theta).clamp(*_LOG_THETA_RANGE).float()[:, None]
+        t = torch.log10(theta).clamp(*_LOG_THETA_RANGE).to(self.single)[:, None]
         depth = (encoded[:, 2 * species : 3 * species] + t).clamp(*_DEPTH_RANGE)
         return torch.cat([encoded[:, : 2 * species], depth, encoded[:, 3 * species :], t], dim=1)
 
@@ -115,7 +115,7 @@ class Jump(ReducedMap):
             x = torch.where((new > 0.0) & (new <= _X_MAX), new, frozen)
             production, loss = self.rates.production_loss(x, k)
         seen = torch.cat([self.log(x), self.quasi_steady(production, loss)], dim=1).clamp(*_LOG_X_RANGE)
-        return Prepared(x, seen.float())
+        return Prepared(x, seen.to(self.single))
 
     def depth(self, z: Tensor) -> Tensor:
         """c = log10(L theta) (B, S) in what `advance` made."""
@@ -142,8 +142,8 @@ class Jump(ReducedMap):
 
     def head_inputs(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
         """[c / 8, change, shift, (p, t), asinh(1e3 lambda)] f32, then the report of the finish (S + 1)."""
-        rows = [decoded.depth / 8.0, decoded.change.float(), decoded.shift, decoded.given]
-        rows.append(torch.asinh(1e3 * multiplier).float())
+        rows = [decoded.depth / 8.0, decoded.change.to(self.single), decoded.shift, decoded.given]
+        rows.append(torch.asinh(1e3 * multiplier).to(self.single))
         return torch.cat(rows if finished is None else [*rows, finished.report], dim=1)
 
     # --- the model file ---------------------------------------------------------------------------------------

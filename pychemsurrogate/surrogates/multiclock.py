@@ -73,7 +73,7 @@ class MultiClock(ReducedMap):
     def scale(self, x: Tensor, temperature: Tensor, conditions: Tensor, theta: Tensor) -> Scaled:
         """The start state x (B, S), temperature (B) [K], reduced conditions (B, C), theta (B) [s cm^-3]; all f64."""
         scaled = self.start(x, temperature, conditions, theta)
-        return replace(scaled, features=((scaled.features - self.feature_mean) / self.feature_std).float())
+        return replace(scaled, features=((scaled.features - self.feature_mean) / self.feature_std).to(self.single))
 
     def encode(self, features: Tensor) -> Latent:
         """The state in latent space, and how it moves with each clock."""
@@ -88,18 +88,18 @@ class MultiClock(ReducedMap):
         """tau (B, K) f32: 1 - exp(-theta/Theta_k) for every Theta_k, then log10(1 + theta/Theta_0)."""
         relaxing = -torch.expm1(-theta[:, None] / self.clock_theta)
         logarithmic = torch.log10(1.0 + theta / self.clock_theta0)
-        return torch.cat([relaxing, logarithmic[:, None]], dim=1).float()
+        return torch.cat([relaxing, logarithmic[:, None]], dim=1).to(self.single)
 
     def decode(self, z: Tensor, scaled: Scaled) -> Decoded:
         """The state after theta, before conservation."""
-        depth = self.depth(scaled.loss, scaled.theta)
+        depth = self.depth(scaled.loss, scaled.theta).to(self.single)
         change = self.phi(scaled) * self.decoder(torch.cat([z, depth], dim=1)).double()
         return Decoded(depth, change, self.changed(self.analytic_step(scaled), change))
 
     @staticmethod
     def depth(loss: Tensor, theta: Tensor) -> Tensor:
-        """c (B, S) f32: how many loss times the step spans, as log10(L theta) / 8."""
-        return (torch.log10((loss * theta[:, None]).clamp(*_DEPTH_RANGE)) / 8.0).float()
+        """c (B, S) f64: how many loss times the step spans, as log10(L theta) / 8."""
+        return torch.log10((loss * theta[:, None]).clamp(*_DEPTH_RANGE)) / 8.0
 
     @staticmethod
     def analytic_step(scaled: Scaled) -> Tensor:
@@ -111,7 +111,7 @@ class MultiClock(ReducedMap):
 
     def head_inputs(self, z: Tensor, decoded: Decoded, multiplier: Tensor, finished: Finished | None) -> Tensor:
         """[z, c, change, asinh(1e3 lambda)] (B, Z + 2 S + E + 1) f32, then the report of the finish (S + 1)."""
-        rows = [z, decoded.depth, decoded.change.float(), torch.asinh(1e3 * multiplier).float()]
+        rows = [z, decoded.depth, decoded.change.to(self.single), torch.asinh(1e3 * multiplier).to(self.single)]
         return torch.cat(rows if finished is None else [*rows, finished.report], dim=1)
 
     # --- the model file ---------------------------------------------------------------------------------------

@@ -109,13 +109,14 @@ _OPERATIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
 class Formulas(nn.Module):
     """The rate coefficients of a network that are formulas, in the reduced form: n_H is 1, conditions are over n_H."""
 
+    rows: Tensor
     constants: Tensor
     factors: Tensor
 
     def __init__(self, tables: NetworkTables) -> None:
         super().__init__()
         rows = np.flatnonzero(np.isin(tables.law, expression_law.NUMBERS))
-        self.rows: list[int] = rows.tolist()
+        self.register_buffer("rows", torch.as_tensor(rows))
         self.code = tables.expression_code
         self.values: list[int] = tables.parameters[rows, 1].astype(int).tolist()
         self.register_buffer("constants", torch.as_tensor(tables.expression_constants.copy()))
@@ -195,6 +196,10 @@ class Rates(nn.Module):
         ).coalesce()
         self.register_buffer("jacobian_terms", matrix)
 
+    def make_dense(self) -> None:
+        """The Jacobian's terms as a dense matrix: dearer on a CPU, but all that a CUDA graph can hold."""
+        self.jacobian_terms = self.jacobian_terms.to_dense()
+
     def coefficients(self, temperature: Tensor, conditions: Tensor) -> Tensor:
         """k (B, R) from temperature (B) [K] and conditions (B, C), in the network's order."""
         k = temperature.new_zeros(len(temperature), self.makes.shape[0])
@@ -223,7 +228,9 @@ class Rates(nn.Module):
         a, b, c = self._factors(x)
         partials = torch.cat([k * b * c, k * a * c, k * a * b], dim=1)
         species = x.shape[1]
-        return torch.sparse.mm(self.jacobian_terms, partials.T).T.reshape(-1, species, species)
+        if self.jacobian_terms.is_sparse:
+            return torch.sparse.mm(self.jacobian_terms, partials.T).T.reshape(-1, species, species)
+        return (partials @ self.jacobian_terms.T).view(-1, species, species)
 
     def _factors(self, x: Tensor) -> list[Tensor]:
         """The three reactants of every reaction (B, R); 1 where there is none."""

@@ -1,8 +1,8 @@
 """What the maps that serve any state share: the symmetry-reduced form, its features, and the order of the verbs.
 
 Everything is in abundances x = n/n_H, the clock theta = n_H dt [s cm^-3], and conditions divided by the power of n_H
-that the network's symmetry gives. The nets work in single precision; the state, P and L, phi and the projection in
-double.
+that the network's symmetry gives. The nets work in single precision (`ReducedMap.single`); the state, P and L, phi and
+the projection in double.
 """
 
 from __future__ import annotations
@@ -121,6 +121,11 @@ class ReducedMap(Conserving):
         features = torch.cat([self.log(x), self.quasi_steady(production, loss), frequency, given], dim=1)
         return Scaled(x, theta, k, production, loss, features)
 
+    @property
+    def single(self) -> torch.dtype:
+        """The precision of the nets and of what they read: single, unless the map was made `double()`."""
+        return self.feature_mean.dtype
+
     def log(self, x: Tensor) -> Tensor:
         """y = log10(x + x_floor)."""
         return torch.log10(x + self.x_floor)
@@ -147,7 +152,7 @@ class ReducedMap(Conserving):
 
     def predict_error(self, z: Tensor, decoded: Any, multiplier: Tensor, finished: Finished | None) -> Tensor:
         """log10 of the cell's error in dex (B) f32, as the head expects it; the gate compares it with its threshold."""
-        predicted: Tensor = self.head(self.head_inputs(z, decoded, multiplier, finished))[:, 0]
+        predicted: Tensor = self.head(self.head_inputs(z, decoded, multiplier, finished).to(self.single))[:, 0]
         return predicted
 
     def forward(

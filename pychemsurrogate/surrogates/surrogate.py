@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from pychemsurrogate.network import NetworkTables
+from pychemsurrogate.surrogates.conserve import Conserving
+from pychemsurrogate.surrogates.dynamics.neural_ode import NeuralODE
+from pychemsurrogate.surrogates.experts import Experts
 from pychemsurrogate.surrogates.finish import Finish, Finished
 from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.latent import LatentMap
 from pychemsurrogate.surrogates.multiclock import MultiClock
+from pychemsurrogate.surrogates.rates import Rates
 
 
 class Surrogate(Protocol):
@@ -43,6 +47,18 @@ class Surrogate(Protocol):
 
     def predict_error(self, z: Tensor, decoded: Any, multiplier: Tensor, finished: Finished | None) -> Tensor | None:
         """log10 of the cell's error in dex (B); None for a map whose box alone decides."""
+
+
+def free_running(surrogate: nn.Module) -> None:
+    """Make a map's verbs such that the host looks at nothing that a tensor holds, at the price of padded work.
+
+    Then no verb waits for the device, and a CUDA graph can hold them all.
+    """
+    for module in surrogate.modules():
+        if isinstance(module, Rates):
+            module.make_dense()
+        elif isinstance(module, (Conserving, Experts, NeuralODE)):
+            module.host_looks = False
 
 
 _KINDS: dict[str, type[MultiClock] | type[Jump] | type[LatentMap]] = {

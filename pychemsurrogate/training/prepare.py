@@ -79,7 +79,7 @@ def prepare(pairs: Pairs, surrogate: MultiClock, network: Network) -> Prepared:
         scaled = surrogate.start(step.x, step.temperature, step.conditions, step.theta)
         base = surrogate.log(surrogate.analytic_step(scaled))
         target = surrogate.log(torch.as_tensor(part.end.astype(np.float64)))
-        depth = surrogate.depth(scaled.loss, step.theta)
+        depth = surrogate.depth(scaled.loss, step.theta).float()
         phi = surrogate.phi(scaled)
         features = scaled.features.float()
         chunks.append((features, surrogate.clocks(step.theta), depth, phi.float(), base.float(), target.float()))

@@ -1,6 +1,7 @@
 ! Every procedure of the module, and every error that it tells. Usage: interface_test MODEL.pcs DAMAGED.pcs
 program interface_test
   use, intrinsic :: ieee_arithmetic, only: ieee_is_nan, ieee_quiet_nan, ieee_value
+  use, intrinsic :: iso_c_binding, only: c_int64_t, c_loc, c_null_ptr
   use, intrinsic :: iso_fortran_env, only: int8, real64
   use expect, only: check, finish
   use pychemsurrogate
@@ -17,6 +18,7 @@ program interface_test
   call test_names()
   call test_options()
   call test_step()
+  call test_step_at()
   call test_budget()
   call test_equilibrium()
   call test_trajectory()
@@ -137,6 +139,35 @@ contains
     call make_cells(n, temperature, conditions)
     call chemistry%step(n(:, 1:3:2), dt, temperature(1:3:2), conditions(:, 1:3:2))
     call check(n(chemistry%species_index("CO"), 2) == 0 .and. n(chemistry%species_index("CO"), 3) > 0, "array sections")
+  end subroutine
+
+  ! By addresses: the same bits as by arrays, from a field n(cell, species), with one zeta for all cells.
+  subroutine test_step_at()
+    real(real64), allocatable, target :: n(:, :), turned(:, :), temperature(:), conditions(:, :), dt(:)
+    integer(int8), target :: status(3), mask(3), same(3)
+
+    allocate (dt(3), source=1.0e11_real64)
+    call make_cells(n, temperature, conditions)
+    turned = transpose(n)
+    mask = [1_int8, 0_int8, 1_int8]
+    call chemistry%step(n, dt(1), temperature, conditions, mask=mask, status=same)
+    call chemistry%step_at(3_c_int64_t, dt(1), c_loc(turned), 1_c_int64_t, 3_c_int64_t, c_loc(temperature), &
+                           c_loc(conditions), condition_cell_stride=0_c_int64_t, mask=c_loc(mask), &
+                           status=c_loc(status), stat=stat, errmsg=message)
+    call check(stat == 0 .and. all(turned == transpose(n)) .and. all(status == same), "step_at: a turned field")
+
+    call make_cells(n, temperature, conditions)
+    turned = n
+    call chemistry%step(n, dt, temperature, conditions)
+    call chemistry%step_at(3_c_int64_t, c_loc(dt), 1_c_int64_t, c_loc(turned), 29_c_int64_t, 1_c_int64_t, &
+                           c_loc(temperature), c_loc(conditions), stat=stat)
+    call check(stat == 0 .and. all(turned == n), "step_at: a dt per cell, strides of step's arrays")
+    call chemistry%step_at(3_c_int64_t, dt(1), c_null_ptr, 29_c_int64_t, 1_c_int64_t, c_loc(temperature), &
+                           c_loc(conditions), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT, "step_at: no address of n: " // trim(message))
+    call never_opened%step_at(3_c_int64_t, dt(1), c_loc(n), 29_c_int64_t, 1_c_int64_t, c_loc(temperature), &
+                              c_loc(conditions), stat=stat, errmsg=message)
+    call check(stat == PCS_E_ARGUMENT .and. index(message, "open") > 0, "step_at: closed: " // trim(message))
   end subroutine
 
   ! In mode exact the errors that cells carry only fade; a bad one is told.

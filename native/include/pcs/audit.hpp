@@ -25,6 +25,11 @@ struct Audited {
     bool violated;
 };
 
+struct AuditSum {
+    std::int32_t bin;
+    std::int64_t audited, violations;
+};
+
 struct AuditVerdict {
     int tightened, closed;
 };
@@ -35,9 +40,11 @@ class Audit {
     void reset(const double* thresholds, int bins, double alpha);
     void thresholds(std::vector<double>& out) const;
     AuditVerdict merge(const std::vector<Audited>& cells);
+    AuditVerdict merge(const std::vector<AuditSum>& sums);
     std::vector<AuditBin> table() const;
 
   private:
+    AuditVerdict judge();
     bool alarming(const AuditBin& bin) const;
 
     mutable std::mutex lock_;

@@ -44,9 +44,15 @@ struct RouterTable {
 
 // What a cell costs on this machine, one thread [us]: to read, start and write one that is integrated; a step of it; to
 // start one and give it back to the surrogate; the learned step with its gate, of every path of the file.
+struct Timing {
+    double cells = 0, steps = 0, microseconds = 0;
+};
 struct Costs {
     double cell = 0, step = 0, eviction = 0;
     std::vector<double> learned;  // 0 for a path without a router
+
+    // The first two from two equations: what cells with few steps have taken, and what cells with many.
+    void cell_and_step(const Timing& easy, const Timing& hard);
 };
 
 // A learned path that a cell may be sent to.
@@ -63,7 +69,7 @@ std::vector<std::int8_t> sent_bins(const std::vector<Offer>& offers, const Costs
 
 // surrogate.cpp
 [[noreturn]] void refuse(const ModelFile& file, const std::string& what);
-double scalar(const ModelFile& file, const std::string& name);  // finite
+double one_number(const ModelFile& file, const std::string& name);  // finite
 std::vector<double> ascending(const ModelFile& file, const std::string& name);
 
 }  // namespace pcs

@@ -14,8 +14,8 @@ struct CellInput {
 };
 
 // The cell's fractions x = n / n_H into x[species * stride], mended as asked for; the host's array is not touched.
-inline CellInput read_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, double* x, int stride,
-                           double* conditions) {
+PCS_FN inline CellInput read_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, double* x, int stride,
+                                  double* conditions) {
     const double* n = cells.n_cm3 + cell * cells.cell_stride;
     double n_H = 0, electrons = 0;
     int electron = -1;
@@ -40,7 +40,8 @@ inline CellInput read_cell(const PlanView& plan, const CellArrays& cells, int64_
 }
 
 // What a cell's rates depend on, as read_cell has it (dt_s is not read).
-inline CellInput read_surroundings(const PlanView& plan, const CellArrays& cells, int64_t cell, double* conditions) {
+PCS_FN inline CellInput read_surroundings(const PlanView& plan, const CellArrays& cells, int64_t cell,
+                                          double* conditions) {
     const double* n = cells.n_cm3 + cell * cells.cell_stride;
     double n_H = 0;
     for (int i = 0; i < plan.n_species; ++i) {
@@ -53,15 +54,15 @@ inline CellInput read_surroundings(const PlanView& plan, const CellArrays& cells
     return {n_H, cells.temperature_K[cell * cells.temperature_stride], 0, conditions};
 }
 
-inline void write_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, const double* x, int stride,
-                       double n_H) {
+PCS_FN inline void write_cell(const PlanView& plan, const CellArrays& cells, int64_t cell, const double* x, int stride,
+                              double n_H) {
     double* n = cells.n_cm3 + cell * cells.cell_stride;
     for (int i = 0; i < plan.n_species; ++i) n[plan.order[i] * cells.species_stride] = x[i * stride] * n_H;
 }
 
 // A number in [0, 1) that the bits of a cell's own input choose: the same for the same cell, whatever stands beside it.
 // solver/chance.py has the same arithmetic.
-inline double chance(const PlanView& plan, const CellArrays& cells, int64_t cell, uint64_t salt) {
+PCS_FN inline double chance(const PlanView& plan, const CellArrays& cells, int64_t cell, uint64_t salt) {
     uint64_t h = salt;
     const auto mix = [&h](double value) {
         uint64_t bits;
@@ -80,15 +81,19 @@ inline double chance(const PlanView& plan, const CellArrays& cells, int64_t cell
 constexpr uint64_t refresh_salt = 1, audit_salt = 2;
 
 // How many of the ascending edges lie at or below the value (none for NaN).
-inline int place_among(const double* edges, int n_edges, double value) {
+PCS_FN inline int place_among(const double* edges, int n_edges, double value) {
     int place = 0;
     while (place < n_edges && value >= edges[place]) ++place;
     return place;
 }
 
 // The next cell of the queue, -1 when it is empty.
-inline int64_t take(const CellQueue& queue) {
+PCS_FN inline int64_t take(const CellQueue& queue) {
+#ifdef __CUDA_ARCH__
+    const int64_t position = (int64_t)atomicAdd((unsigned long long*)queue.next, 1ull);
+#else
     const int64_t position = __atomic_fetch_add(queue.next, 1, __ATOMIC_RELAXED);
+#endif
     if (position >= queue.size) return -1;
     return queue.cells ? queue.cells[position] : position;
 }

@@ -11,24 +11,27 @@ namespace pcs::PCS_ISA {
 
 class Tables {
   public:
+    static constexpr bool only_coefficients = false;  // whether of k it reads these alone, and no other scratch
+    static constexpr int conserved = 0;               // quantities, where the code says how many
+
     // k (rate coefficients, then room for the other partial derivatives) and rate are scratch of W lanes.
     // scratch: of the factorisation, as long as FactorScratch says.
-    Tables(const PlanView& plan, Vec* k, Vec* rate, Vec* scratch)
+    PCS_FN Tables(const PlanView& plan, Vec* k, Vec* rate, Vec* scratch)
         : plan_(plan), k_(k), rate_(rate), scratch_(plan, scratch) {}
 
     // dxdt (species) at x.
-    void rhs(const Vec* x, Vec* dxdt) const { pcs::PCS_ISA::rhs(plan_, k_, x, rate_, dxdt); }
+    PCS_FN void rhs(const Vec* x, Vec* dxdt) const { pcs::PCS_ISA::rhs(plan_, k_, x, rate_, dxdt); }
 
     // What every species loses per second; call it after rhs at the same x.
-    void loss(const Vec*, Vec* loss) const {
+    PCS_FN void loss(const Vec*, Vec* loss) const {
         for (int i = 0; i < plan_.n_species; ++i)
             loss[i] = gather_sum(rate_, plan_.loss, plan_.loss_begin[i], plan_.loss_begin[i + 1]);
     }
 
     // What every species gains, and the frequency at which it is lost: dx/dt = gain - frequency x, each reaction's net
     // effect counted. Entry i goes to gain[i * stride] and frequency[i * stride]; k and rate as for the constructor.
-    static void gain_and_frequency(const PlanView& plan, Vec* k, Vec* rate, const Vec* x, Vec* gain, Vec* frequency,
-                                   int stride) {
+    PCS_FN PCS_APART static void gain_and_frequency(const PlanView& plan, Vec* k, Vec* rate, const Vec* x, Vec* gain,
+                                                    Vec* frequency, int stride) {
         rates(plan, k, x, rate);
         partials(plan, x, k);
         for (int i = 0; i < plan.n_species; ++i) {
@@ -38,12 +41,12 @@ class Tables {
     }
 
     // M becomes the factors of I * shift - J(x).
-    void factorise(const Vec* x, Vec shift, Vec* M) const {
+    PCS_FN void factorise(const Vec* x, Vec shift, Vec* M) const {
         partials(plan_, x, k_);
         pcs::PCS_ISA::factorise(plan_, k_, shift, M, scratch_);
     }
 
-    void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
+    PCS_FN void solve(const Vec* M, Vec* b) const { pcs::PCS_ISA::solve(plan_, M, b); }
 
   private:
     const PlanView& plan_;
@@ -54,16 +57,19 @@ class Tables {
 template <class Code>
 class Generated {
   public:
-    Generated(const PlanView&, Vec* k, Vec*, Vec*) : k_(k) {}
-    static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
-    void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
-    void loss(const Vec* x, Vec* loss) const { Code::loss(k_, x, loss); }
-    static void gain_and_frequency(const PlanView&, const Vec* k, Vec*, const Vec* x, Vec* gain, Vec* frequency,
-                                   int stride) {
+    static constexpr int conserved = Code::n_conserved;
+    static constexpr bool only_coefficients = true;
+
+    PCS_FN Generated(const PlanView&, Vec* k, Vec*, Vec*) : k_(k) {}
+    PCS_FN static bool serves(const PlanView& plan) { return plan.fingerprint == Code::fingerprint; }
+    PCS_FN PCS_APART void rhs(const Vec* x, Vec* dxdt) const { Code::rhs(k_, x, dxdt); }
+    PCS_FN void loss(const Vec* x, Vec* loss) const { Code::loss(k_, x, loss); }
+    PCS_FN PCS_APART static void gain_and_frequency(const PlanView&, const Vec* k, Vec*, const Vec* x, Vec* gain,
+                                                    Vec* frequency, int stride) {
         Code::gain_and_frequency(k, x, gain, frequency, stride);
     }
-    void factorise(const Vec* x, Vec shift, Vec* M) const { Code::factorise(k_, x, shift, M); }
-    void solve(const Vec* M, Vec* b) const { Code::solve(M, b); }
+    PCS_FN PCS_APART void factorise(const Vec* x, Vec shift, Vec* M) const { Code::factorise(k_, x, shift, M); }
+    PCS_FN PCS_APART void solve(const Vec* M, Vec* b) const { Code::solve(M, b); }
 
   private:
     const Vec* k_;

@@ -10,13 +10,13 @@ struct Defect {
     Vec before, after;  // max over quantities of |sum a (x - x0)| / sum |a| max(x, x0)
 };
 
-inline Vec held_sum(const PlanView& plan, int q, const Vec* x) {
+PCS_FN inline Vec held_sum(const PlanView& plan, int q, const Vec* x) {
     Vec sum = {};
     for (int e = plan.held_begin[q]; e < plan.held_begin[q + 1]; ++e) sum += plan.held_count[e] * x[plan.held[e]];
     return sum;
 }
 
-inline Vec relative_defect(const PlanView& plan, const Vec* x0, const Vec* x, const Vec* residual) {
+PCS_FN inline Vec relative_defect(const PlanView& plan, const Vec* x0, const Vec* x, const Vec* residual) {
     Vec worst = {};
     for (int q = 0; q < plan.n_conserved; ++q) {
         Vec size = {};
@@ -32,10 +32,10 @@ inline Vec relative_defect(const PlanView& plan, const Vec* x0, const Vec* x, co
 // Solves gram y = right in place for a symmetric positive matrix whose lower triangle is given (and spent), by
 // elimination; rows that are absent or depend on those before them get y = 0.
 template <int fixed>
-inline void solve_gram(int n_conserved, Vec* gram, Vec* right) {
+PCS_FN inline void solve_gram(int n_conserved, Vec* gram, Vec* right) {
     const int Q = fixed > 0 ? fixed : n_conserved;
     constexpr double dependent = 1e-12;  // of a diagonal, left after elimination
-    Vec original[max_conserved];
+    Vec original[fixed > 0 ? fixed : max_conserved];
     for (int q = 0; q < Q; ++q) original[q] = gram[q * Q + q];
     for (int q = 0; q < Q; ++q) {
         const Vec pivot = gram[q * Q + q];
@@ -54,22 +54,30 @@ inline void solve_gram(int n_conserved, Vec* gram, Vec* right) {
     }
 }
 
+namespace newton {
+constexpr int most_steps = 20;
+// A step u in ln x leaves a relative defect below u^2 exp(|u|) / 2: after one this short there is only round-off.
+constexpr double last_step = 1e-7;
+constexpr double longest_step = 2.0;
+// Gas that is neutral but for round-off becomes neutral: else the round-off of many ions would add up over calls, and
+// be a net charge once they have recombined.
+constexpr double neutral = 5e-13;
+}  // namespace newton
+
 // Newton on the (elements + charge) equations A (x exp(A^T lambda)) = A x0, in double precision, lane by lane.
 // Rows that are absent or depend on the others are skipped. lambda (conserved) is returned; `factor` is scratch
 // (n_counts): a species' exp(A^T lambda) is the product of one factor for every quantity that it holds.
-// fixed: the number of conserved quantities, where the compiler is to know it; else 0.
-template <int fixed>
-inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+// fixed: the number of conserved quantities, where the compiler is to know it; else 0. lent: room for a matrix of them,
+// where `lends` says so.
+template <int fixed, bool lends = false>
+PCS_FN inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda,
+                                 [[maybe_unused]] Vec* lent = nullptr) {
     const int S = plan.n_species, Q = fixed > 0 ? fixed : plan.n_conserved;
-    constexpr int newton_steps = 20;
-    // A step u in ln x leaves a relative defect below u^2 exp(|u|) / 2: after one this short there is only round-off.
-    constexpr double last_step = 1e-7;
-    constexpr double longest_step = 2.0;
-    Vec target[max_conserved], residual[max_conserved], gram[max_conserved * max_conserved];
+    using namespace newton;
+    constexpr int most = fixed > 0 ? fixed : max_conserved;
+    Vec target[most], residual[most], own[lends ? 1 : most * most];
+    Vec* const gram = lends ? lent : own;
     for (int q = 0; q < Q; ++q) target[q] = held_sum(plan, q, x0), lambda[q] = Vec{};
-    // Gas that is neutral but for round-off becomes neutral: else the round-off of many ions would add up over calls,
-    // and be a net charge once they have recombined.
-    constexpr double neutral = 5e-13;
     Vec charges = {};
     for (int e = plan.held_begin[Q - 1]; e < plan.held_begin[Q]; ++e)
         charges += __builtin_fabs(plan.held_count[e]) * x0[plan.held[e]];
@@ -79,7 +87,7 @@ inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* fact
     for (int step = 0;; ++step) {
         for (int q = 0; q < Q; ++q) residual[q] = target[q] - held_sum(plan, q, x);  // the sum first
         if (step == 0) defect.before = relative_defect(plan, x0, x, residual);
-        if (step == newton_steps || !any(moving)) {
+        if (step == most_steps || !any(moving)) {
             defect.after = relative_defect(plan, x0, x, residual);
             return defect;
         }
@@ -124,10 +132,14 @@ inline Defect conserve_by(const PlanView& plan, const Vec* x0, Vec* x, Vec* fact
     }
 }
 
-inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda) {
+PCS_FN PCS_APART inline Defect conserve(const PlanView& plan, const Vec* x0, Vec* x, Vec* factor, Vec* lambda,
+                                        [[maybe_unused]] Vec* lent = nullptr) {
     // H, C, O and charge: unrolled loops over four quantities take a fifth off.
-    return plan.n_conserved == 4 ? conserve_by<4>(plan, x0, x, factor, lambda)
-                                 : conserve_by<0>(plan, x0, x, factor, lambda);
+    if (plan.n_conserved == 4) return conserve_by<4>(plan, x0, x, factor, lambda);
+    if constexpr (W == 1)
+        return conserve_by<0, true>(plan, x0, x, factor, lambda, lent);
+    else
+        return conserve_by<0>(plan, x0, x, factor, lambda);
 }
 
 }  // namespace pcs::PCS_ISA

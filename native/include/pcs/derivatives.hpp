@@ -11,14 +11,14 @@ namespace pcs::PCS_ISA {
 
 class Derivatives {
   public:
-    Derivatives(const PlanView& plan, const CellArrays& cells, const DerivativeArrays& to, void* workspace)
+    PCS_FN Derivatives(const PlanView& plan, const CellArrays& cells, const DerivativeArrays& to, void* workspace)
         : plan(plan), cells(cells), to(to) {
         layout(plan, (char*)workspace, &w);
         for (int i = 0; i < plan.n_species; ++i) w.x[i] = Vec{};  // of lanes that never get a cell
         for (int r = 0; r < plan.n_rates; ++r) w.k[r] = Vec{};
     }
 
-    void run(const CellQueue& queue) {
+    PCS_FN void run(const CellQueue& queue) {
         const bool scaled = to.kind != Derivative::rate_coefficients;
         while (gather(queue)) {
             rate_coefficients(plan, input, count, w.k, w.rate, scaled);
@@ -36,7 +36,7 @@ class Derivatives {
     }
 
   private:
-    bool gather(const CellQueue& queue) {
+    PCS_FN bool gather(const CellQueue& queue) {
         for (count = 0; count < W; ++count) {
             const int64_t next = take(queue);
             if (next < 0) break;
@@ -51,14 +51,14 @@ class Derivatives {
     }
 
     // As the integrator would: no coefficients where a formula is negative or not finite.
-    void refuse_formulas() {
+    PCS_FN void refuse_formulas() {
         const Int refused = without_rates(plan, w.rate + plan.n_rates);
         for (int l = 0; l < count; ++l)
             if (refused[l]) cells.status[cell[l]] = status_UNSUPPORTED;
     }
 
     // The fractions of a cell into its lane; returns n_H.
-    double read(int64_t index) {
+    PCS_FN double read(int64_t index) {
         const double* n = cells.n_cm3 + index * cells.cell_stride;
         double density = 0;
         for (int i = 0; i < plan.n_species; ++i)
@@ -68,7 +68,7 @@ class Derivatives {
     }
 
     // With n = n_H x at fixed n_H, d(dn_i/dt)/dn_j = d(dx_i/dt)/dx_j.
-    void jacobian() {
+    PCS_FN void jacobian() {
         partials(plan, w.x, w.k);
         for (int i = 0; i < plan.n_species; ++i) {
             for (int j = 0; j < plan.n_species; ++j) write(plan.order[i], j, Vec{});
@@ -79,7 +79,7 @@ class Derivatives {
         }
     }
 
-    void write(int row, int column, Vec value) {
+    PCS_FN void write(int row, int column, Vec value) {
         for (int l = 0; l < count; ++l)
             to.values[cell[l] * to.cell_stride + row * to.row_stride + column * to.column_stride] = value[l];
     }

@@ -8,12 +8,13 @@
 
 namespace pcs::PCS_ISA {
 
-constexpr int cells_at_once = 4;
-constexpr int outputs_at_once = W == 8 ? 4 : 2;  // vectors of outputs: with the cells, sums that fit the registers
+constexpr int cells_at_once = tile < 4 ? tile : 4;
+constexpr int outputs_at_once =
+    W == 8 || W == 1 ? 4 : 2;  // vectors of outputs: with the cells, sums that fit the registers
 
 // `vecs` vectors of outputs from the vector `first` on, of `cells` cells: f(W in + b).
 template <Activation f, int cells, int vecs>
-inline void neurons(const LayerView& l, int first, const float* const* in, float* const* out) {
+PCS_FN inline void neurons(const LayerView& l, int first, const float* const* in, float* const* out) {
     const float* w = l.weights + (int64_t)first * l.inputs * W32;
     Vec32 sum[cells][vecs];
     for (int c = 0; c < cells; ++c)
@@ -31,7 +32,7 @@ inline void neurons(const LayerView& l, int first, const float* const* in, float
 }
 
 template <Activation f, int cells>
-inline void neurons_of(const LayerView& l, const float* const* in, float* const* out) {
+PCS_FN inline void neurons_of(const LayerView& l, const float* const* in, float* const* out) {
     const int vecs = (l.outputs + W32 - 1) / W32;
     int first = 0;
     for (; first + outputs_at_once <= vecs; first += outputs_at_once)
@@ -39,9 +40,17 @@ inline void neurons_of(const LayerView& l, const float* const* in, float* const*
     for (; first < vecs; ++first) neurons<f, cells, 1>(l, first, in, out);
 }
 
+// `count` cells, no fewer than `cells`.
+template <Activation f, int cells>
+PCS_FN inline void neurons_of_some(const LayerView& l, int count, const float* const* in, float* const* out) {
+    if constexpr (cells < cells_at_once)
+        if (count > cells) return neurons_of_some<f, cells + 1>(l, count, in, out);
+    neurons_of<f, cells>(l, in, out);
+}
+
 template <Activation f>
-inline void expert_layer(const LayerView& l, const int* columns, int count, const float* in, int in_stride, float* out,
-                         int out_stride) {
+PCS_FN inline void expert_layer(const LayerView& l, const int* columns, int count, const float* in, int in_stride,
+                                float* out, int out_stride) {
     for (int c = 0; c < count; c += cells_at_once) {
         const float* from[cells_at_once];
         float* to[cells_at_once];
@@ -50,31 +59,24 @@ inline void expert_layer(const LayerView& l, const int* columns, int count, cons
             from[n] = in + columns[c + n] * in_stride;
             to[n] = out + columns[c + n] * out_stride;
         }
-        if (left == 1)
-            neurons_of<f, 1>(l, from, to);
-        else if (left == 2)
-            neurons_of<f, 2>(l, from, to);
-        else if (left == 3)
-            neurons_of<f, 3>(l, from, to);
-        else
-            neurons_of<f, 4>(l, from, to);
+        neurons_of_some<f, 1>(l, left, from, to);
     }
 }
 
 // The net on the given columns; column c reads in[c * in_stride ...]. Returns a or b, where its outputs begin at
 // c * stride. Weights are packed by vectors of outputs: [vector][input][output in the vector], zero padded.
-inline const float* expert(const MlpView& net, const int* columns, int count, const float* in, int in_stride, float* a,
-                           float* b, int stride) {
-    static_assert(cells_at_once == 4);
+PCS_FN inline float* expert(const MlpView& net, const int* columns, int count, const float* in, int in_stride, float* a,
+                            float* b, int stride) {
+    float* out = nullptr;
     for (int l = 0; l < net.n_layers; ++l) {
-        float* out = l % 2 ? b : a;
+        out = l % 2 ? b : a;
         if (l + 1 < net.n_layers)
             expert_layer<Activation::silu>(net.layers[l], columns, count, in, in_stride, out, stride);
         else
             expert_layer<Activation::none>(net.layers[l], columns, count, in, in_stride, out, stride);
         in = out, in_stride = stride;
     }
-    return in;
+    return out;
 }
 
 }  // namespace pcs::PCS_ISA

@@ -14,10 +14,15 @@ constexpr double x_seen = 1e-10;                      // errors of species below
 constexpr double error_low = 1e-6, error_high = 1e3;  // relative
 }  // namespace finish_report
 
+template <class Steps>
+constexpr bool has_steps = true;
+template <>
+inline constexpr bool has_steps<void> = false;
+
 // A species that a step of h leaves negative or not finite gets the implicit step with gain and frequency frozen; where
 // that fails too, it keeps its value.
 template <class Chemistry>
-inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
+PCS_FN inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, Vec h) {
     const auto good = [&](int i) { return (w.x_new[i] >= 0.0) & (w.x_new[i] <= 1e300); };
     Int all_good = ~Int{};
     for (int i = 0; i < plan.n_species; ++i) all_good &= good(i);
@@ -34,15 +39,18 @@ inline void replace_failed(const PlanView& plan, const IntegratorWorkspace& w, V
 
 // Fixed Rodas3 steps, W cells at a time.
 template <class Chemistry>
-inline void finish_cells(const PlanView& plan, const FinishArrays& cells, void* workspace) {
+PCS_FN PCS_APART inline void finish_cells(const PlanView& plan, const FinishArrays& cells, void* workspace) {
     using namespace finish_report;
     IntegratorWorkspace w;
-    layout(plan, (char*)workspace, &w);
-    const Chemistry chemistry(plan, w.k, w.rate, w.factor);
+    layout_of_steps<Chemistry>(plan, (char*)workspace, &w);
     const int S = plan.n_species;
     for (int first = 0; first < cells.n_cells; first += W) {
         const double* k = cells.k + (int64_t)(first / cells.block) * plan.n_rates * cells.block + first % cells.block;
-        for (int r = 0; r < plan.n_rates; ++r) w.k[r] = load(k + r * cells.block);
+        if constexpr (in_place<Chemistry>)
+            w.k = (Vec*)k;
+        else
+            for (int r = 0; r < plan.n_rates; ++r) w.k[r] = load(k + r * cells.block);
+        const Chemistry chemistry(plan, w.k, w.rate, w.factor);
         for (int i = 0; i < S; ++i) w.x[i] = load(cells.x + i * cells.stride + first);
         const Vec h = load(cells.theta + first) * cells.share;
         Vec error = {};
@@ -65,36 +73,35 @@ inline void finish_cells(const PlanView& plan, const FinishArrays& cells, void* 
     }
 }
 
-// The finish on a tile. The kernels that take its steps may be of another width, or a user's own.
+// The finish on a tile; Team: who works on it, as in alone.hpp.
+template <class Team>
 class Finish {
   public:
-    Finish(const PlanView& plan, const SurrogateView& net, const SurrogateSettings& settings, Memory& memory)
-        : plan(plan), net(net.finish), settings(settings), workspace(nullptr) {
-        if (net.finish.steps > 0)
-            workspace = memory.vec((settings.finishing->integrator_bytes(plan) + sizeof(Vec) - 1) / sizeof(Vec));
-    }
+    PCS_FN Finish(const PlanView& plan, const SurrogateView& net, const Team& team)
+        : plan(plan), net(net.finish), team(team) {}
 
-    bool wanted() const { return net.steps > 0; }
+    PCS_FN bool wanted() const { return net.steps > 0; }
 
     // What the map has to span of a step's theta.
-    void leave_time(Tile& t) const {
+    PCS_FN void leave_time(Tile& t) const {
         if (!wanted()) return;
         for (int v = 0; v < t.used; ++v) t.theta[v] *= 1 - net.fraction;
     }
 
-    void run(Tile& t) const {
-        const double share = net.fraction / ((1 - net.fraction) * net.steps);
-        settings.finishing->finish(plan,
-                                   {t.used * W, tile, W, net.steps, share, (const double*)t.k, (const double*)t.theta,
-                                    (double*)t.guess, t.finish_report},
-                                   settings.tables_only, workspace);
+    // Steps: the chemistry of the map, void if it has no finish.
+    template <class Steps>
+    PCS_FN void run(Tile& t) const {
+        if constexpr (has_steps<Steps>) {
+            const double share = net.fraction / ((1 - net.fraction) * net.steps);
+            team.template finish<Steps>(plan, {t.used * W, tile, W, net.steps, share, (const double*)t.k,
+                                               (const double*)t.theta, (double*)t.guess, t.finish_report});
+        }
     }
 
   private:
     const PlanView& plan;
     const FinishView net;
-    const SurrogateSettings& settings;
-    void* workspace;
+    const Team& team;
 };
 
 }  // namespace pcs::PCS_ISA

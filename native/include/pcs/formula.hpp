@@ -8,14 +8,14 @@
 namespace pcs::PCS_ISA {
 
 // log and exp of any number: what is out of range says so, as elsewhere, instead of saturating.
-inline Vec log_of_any(Vec x) {
+PCS_FN inline Vec log_of_any(Vec x) {
     constexpr double smallest_normal = 2.2250738585072014e-308, octaves = 54, ln2 = 0.69314718055994531;
     const Int tiny = x < smallest_normal;
     Vec value = log(tiny ? x * 0x1p54 : x) - (tiny ? broadcast(octaves * ln2) : Vec{});
     value = x == 0.0 ? broadcast(-__builtin_inf()) : x < 0.0 ? broadcast(__builtin_nan("")) : value;
     return x < __builtin_inf() ? value : x;  // infinity and NaN stay
 }
-inline Vec exp_of_any(Vec x) {
+PCS_FN inline Vec exp_of_any(Vec x) {
     constexpr double largest = 708.0;
     return x > largest ? broadcast(__builtin_inf()) : x < -largest ? Vec{} : exp(x);
 }
@@ -27,7 +27,7 @@ struct FormulaInput {
 };
 
 // All values of the program (plan.n_values). Not inlined, so that its bits are the same wherever it is called.
-inline __attribute__((noinline)) void evaluate(const PlanView& plan, const FormulaInput& input, Vec* value) {
+PCS_FN inline __attribute__((noinline)) void evaluate(const PlanView& plan, const FormulaInput& input, Vec* value) {
     const auto where = [](Int condition) { return condition ? broadcast(1.0) : Vec{}; };
     for (int i = 0; i < plan.n_values; ++i) {
         const Instruction& next = plan.program[i];
@@ -92,10 +92,12 @@ inline __attribute__((noinline)) void evaluate(const PlanView& plan, const Formu
 }
 
 // The number of the value that a shape of a formula's law is: its second parameter.
-inline int value_of_shape(const PlanView& plan, int shape) { return (int)plan.parameters[plan.n_shapes + shape]; }
+PCS_FN inline int value_of_shape(const PlanView& plan, int shape) {
+    return (int)plan.parameters[plan.n_shapes + shape];
+}
 
 // The lanes in which a formula's coefficient, per power of n_H, is negative or not finite: no cell for any path.
-inline Int without_rates(const PlanView& plan, const Vec* value) {
+PCS_FN inline Int without_rates(const PlanView& plan, const Vec* value) {
     Int good = ~Int{};
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];

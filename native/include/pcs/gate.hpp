@@ -7,8 +7,8 @@
 namespace pcs::PCS_ISA {
 
 // x: the cell's fractions (species * stride).
-inline double value_of(const Quantity& quantity, const PlanView& plan, const SurrogateView& s, const CellInput& cell,
-                       const double* x, int stride) {
+PCS_FN inline double value_of(const Quantity& quantity, const PlanView& plan, const SurrogateView& s,
+                              const CellInput& cell, const double* x, int stride) {
     const auto total = [&](int conserved) {
         double sum = 0;
         for (int e = plan.held_begin[conserved]; e < plan.held_begin[conserved + 1]; ++e)
@@ -34,13 +34,13 @@ inline double value_of(const Quantity& quantity, const PlanView& plan, const Sur
     return 0;
 }
 
-inline bool tells_time(const Quantity& quantity) {
+PCS_FN inline bool tells_time(const Quantity& quantity) {
     return quantity.kind == QuantityKind::theta || quantity.kind == QuantityKind::condition_times_dt;
 }
 
 // Whether a cell lies between the box's sides that bound its time (or those that bound its state and its surroundings).
-inline bool inside(bool time, const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
-                   int stride) {
+PCS_FN inline bool inside(bool time, const PlanView& plan, const SurrogateView& s, const CellInput& cell,
+                          const double* x, int stride) {
     for (int k = 0; k < s.n_sides; ++k) {
         const BoxSide& side = s.sides[k];
         if (tells_time(side.quantity) != time) continue;
@@ -49,17 +49,18 @@ inline bool inside(bool time, const PlanView& plan, const SurrogateView& s, cons
     }
     return true;
 }
-inline bool state_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
-                         int stride) {
+PCS_FN inline bool state_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                                int stride) {
     return inside(false, plan, s, cell, x, stride);
 }
-inline bool time_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
-                        int stride) {
+PCS_FN inline bool time_inside(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                               int stride) {
     return inside(true, plan, s, cell, x, stride);
 }
 
 // The bin whose threshold counts for the cell.
-inline int bin_of(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x, int stride) {
+PCS_FN inline int bin_of(const PlanView& plan, const SurrogateView& s, const CellInput& cell, const double* x,
+                         int stride) {
     int bin = 0;
     for (int k = 0; k < s.n_axes; ++k) {
         const BinAxis& axis = s.axes[k];
@@ -71,12 +72,12 @@ inline int bin_of(const PlanView& plan, const SurrogateView& s, const CellInput&
 
 // The verdict on a column of a tile: projected onto its elements and charge, and the predicted error, where the map
 // predicts one, below the threshold of the cell's bin.
-inline bool trusted(const SurrogateSettings& settings, bool projected, const float* score, int column, int bin) {
+PCS_FN inline bool trusted(const SurrogateSettings& settings, bool projected, const float* score, int column, int bin) {
     return projected && (!settings.use_gate || !score || score[column] < settings.thresholds[bin]);
 }
 
 // What remains of an error after theta = n_H dt.
-inline double kappa(const BudgetView& budget, double theta) {
+PCS_FN inline double kappa(const BudgetView& budget, double theta) {
     return budget.kappa ? budget.kappa[place_among(budget.edges, budget.n_edges, theta)] : 1.0;
 }
 

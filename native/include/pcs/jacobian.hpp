@@ -7,7 +7,7 @@ namespace pcs::PCS_ISA {
 
 // Adds part of a row of -J to `to`: part 2 i is row i left of the full block (all of a sparse row), 2 i + 1 in it;
 // `partial` as left by partials(). Entries of few terms share long loops, many terms are summed in registers.
-inline void add_terms(const PlanView& plan, const Vec* partial, int part, Vec* to) {
+PCS_FN inline void add_terms(const PlanView& plan, const Vec* partial, int part, Vec* to) {
     const int32_t* begin = plan.term_begin + 3 * part;
     const MatrixTerm* term = plan.terms;
     for (int t = begin[0]; t < begin[1]; ++t) to[term[t].place] += partial[term[t].slot];

@@ -201,5 +201,6 @@ const Kernels& kernels_sse2();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512narrow();
+const Kernels& kernels_scalar();  // only where the build has them (PCS_SCALAR)
 
 }  // namespace pcs

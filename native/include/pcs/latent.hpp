@@ -13,7 +13,10 @@ class LatentMap {
     static constexpr int width = sizeof(V) / sizeof(Real);
 
   public:
-    LatentMap(const PlanView& plan, const SurrogateView& surrogate, const SurrogateSettings&, Memory& memory)
+    using Steps = void;  // no finish
+
+    template <class Team>
+    PCS_FN LatentMap(const PlanView& plan, const SurrogateView& surrogate, const Team&, Memory& memory)
         : plan(plan),
           net(surrogate.latent_map),
           S(plan.n_species),
@@ -28,7 +31,7 @@ class LatentMap {
           sum(memory.rows<Real>(Z)) {}
 
     // y = (log10 n - mean) / scale, at the density n_ref of the training data.
-    void scale(const Tile& t) {
+    PCS_FN void scale(const Tile& t) {
         for (int i = 0; i < S; ++i) {
             const int host = plan.order[i];
             for (int v = 0; v < t.used; ++v) {
@@ -39,7 +42,7 @@ class LatentMap {
     }
 
     // z0, with the directions behind it where they depend on the state.
-    void encode(const Tile& t) {
+    PCS_FN void encode(const Tile& t) {
         const Real* encoded = mlp(net.encoder, features_, a, b, t.n_cells);
         for (int r = 0; r < rows_of_a_state; ++r)
             for (int c = 0; c < t.used * W; ++c) states[r * tile + c] = encoded[r * tile + c];
@@ -50,7 +53,7 @@ class LatentMap {
     }
 
     // The encoded state is that of t_first; from t_last on tau stays at 1.
-    void advance(const Tile& t) {
+    PCS_FN void advance(const Tile& t) {
         Vec tau[vectors];
         for (int v = 0; v < t.used; ++v)
             tau[v] = min(log10(1 + t.theta[v] / net.theta_first) / net.log_span, broadcast(1.0));
@@ -61,7 +64,7 @@ class LatentMap {
     }
 
     // x = 10^(scale y + mean) / n_ref; where the nets are in single precision, that serves for the power, to 1e-6 dex.
-    void decode(Tile& t) {
+    PCS_FN void decode(Tile& t) {
         const Real* decoded = mlp(net.decoder, z, a, b, t.n_cells);
         for (int i = 0; i < S; ++i) {
             const int host = plan.order[i];
@@ -78,23 +81,23 @@ class LatentMap {
         }
     }
 
-    const float* predict_error(const Tile&) { return nullptr; }  // the box alone decides
+    PCS_FN const float* predict_error(const Tile&) { return nullptr; }  // the box alone decides
 
     // Take over what scale and encode made of another tile; the neural ODE integrates there, for all its times.
-    void take(LatentMap& from, const Run& run) {
+    PCS_FN void take(LatentMap& from, const Run& run) {
         origin = &from;
         for (int c = run.first; c < run.last; ++c) column_of[c] = run.source;
         if (net.dynamics == Dynamics::polynomial)
             for (int r = 0; r < rows_of_a_state * tile; r += tile) take_row(states + r, from.states + r, run);
     }
 
-    const Real* features() const { return features_; }
-    const Real* latent0() const { return states; }
-    const Real* latent() const { return z; }
+    PCS_FN const Real* features() const { return features_; }
+    PCS_FN const Real* latent0() const { return states; }
+    PCS_FN const Real* latent() const { return z; }
 
   private:
     // z = z0 + sum_k tau^k A_k, by Horner's rule.
-    void polynomial(const Vec* time, const Tile& t) {
+    PCS_FN void polynomial(const Vec* time, const Tile& t) {
         alignas(64) Real tau[tile];
         for (int v = 0; v < t.used; ++v) store_row(tau, v, time[v]);
         for (int r = 0; r < Z; ++r) {
@@ -111,7 +114,8 @@ class LatentMap {
 
     // dz/dtau = s tanh(NN(z) / s) by classical Runge-Kutta steps of fixed length and a shorter last one, so that one
     // integration serves any number of times and no answer depends on which others are asked for.
-    void neural_ode(const Vec* time, const Tile& t) {
+    PCS_FN void neural_ode(const Vec* time, const Tile& t) {
+        if (t.n_cells == 0) return;  // who only waits for others has no origin
         alignas(64) Real h[tile];
         int32_t whole[tile], most = 0;
         for (int c = 0; c < t.used * W; ++c) {
@@ -128,14 +132,14 @@ class LatentMap {
     }
 
     // The states of this tile after 0 .. steps whole steps.
-    void integrate(int steps) {
+    PCS_FN void integrate(int steps) {
         alignas(64) Real h[tile];
         for (int c = 0; c < tile; ++c) h[c] = Real(1) / (Real)net.ode_steps;
         for (; n_states <= steps; ++n_states)
             runge_kutta(states + (n_states - 1) * Z * tile, h, states + n_states * Z * tile, n_cells);
     }
 
-    void runge_kutta(const Real* from, const Real* h, Real* to, int cells) {
+    PCS_FN void runge_kutta(const Real* from, const Real* h, Real* to, int cells) {
         constexpr Real weight[] = {Real(1) / 6, Real(1) / 3, Real(1) / 3, Real(1) / 6}, next[] = {0.5, 0.5, 1};
         const V s = broadcast_as<V>(net.ode_scale);
         for (int part = 0; part < 4; ++part) {

@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "pcs/report.hpp"
 #include "pcs/tables.hpp"
 
 namespace pcs {
-
-constexpr int most_paths = 8;  // that a file may hold
 
 class ModelFile {
   public:

@@ -9,7 +9,10 @@ namespace pcs::PCS_ISA {
 template <class Chemistry>
 class MultiClockMap {
   public:
-    MultiClockMap(const PlanView& plan, const SurrogateView& surrogate, const SurrogateSettings&, Memory& memory)
+    using Steps = Chemistry;  // of a finish
+
+    template <class Team>
+    PCS_FN MultiClockMap(const PlanView& plan, const SurrogateView& surrogate, const Team&, Memory& memory)
         : plan(plan),
           net(surrogate.multi_clock),
           reduced(surrogate.reduced),
@@ -22,15 +25,15 @@ class MultiClockMap {
           b(memory.rows(surrogate.widest)),
           taken(memory.rows((1 + net.n_clocks) * Z)) {}
 
-    void scale(const Tile& t) {
+    PCS_FN void scale(const Tile& t) {
         start.rates(t);
         start.features(t, reduced.feature_mean, reduced.feature_scale, features_);
     }
 
-    void encode(const Tile& t) { encoded = mlp(net.encoder, features_, a, b, t.n_cells); }
+    PCS_FN void encode(const Tile& t) { encoded = mlp(net.encoder, features_, a, b, t.n_cells); }
 
     // z = z0 + sum of clocks times directions; the decoder and the head read it from the first rows of head_in.
-    void advance(const Tile& t) {
+    PCS_FN void advance(const Tile& t) {
         const int width = t.used * W;
         for (int r = 0; r < Z; ++r)
             for (int c = 0; c < width; ++c) head_in[r * tile + c] = encoded[r * tile + c];
@@ -51,7 +54,7 @@ class MultiClockMap {
 
     // head_in holds [z, c, change, asinh(1e3 lambda), the finish's report]; the decoder reads its first rows. Single
     // precision serves, but where a guess is close to x their difference is as precise.
-    void decode(Tile& t) {
+    PCS_FN void decode(Tile& t) {
         for (int i = 0; i < S; ++i)
             for (int v = 0; v < t.used; v += 2) {
                 Vec depth[2];
@@ -67,7 +70,7 @@ class MultiClockMap {
                 const Vec32 u = times_theta(start.loss + at, theta);
                 const Int32 shallow = u < 0.5f;
                 const Exponential kept = exponential(-u);
-                const Vec32 share = shallow ? growth32(-u) : (1.0f - kept.second) / u;  // (1 - exp(-u)) / u
+                const Vec32 share = select(shallow, growth32(-u), (1.0f - kept.second) / u);  // (1 - exp(-u)) / u
                 const Vec32 change = start.phi(t, i, v, u) * load32(decoded + host * tile + v * W);
                 store32(head_in + (Z + S + host) * tile + v * W, change);
                 const Exponential factor = exponential((float)ln10 * change);
@@ -80,18 +83,18 @@ class MultiClockMap {
         }
     }
 
-    const float* predict_error(const Tile& t) { return start.predict_error(t, head_in, a, b); }
+    PCS_FN const float* predict_error(const Tile& t) { return start.predict_error(t, head_in, a, b); }
 
     // Take over what scale and encode made of another tile.
-    void take(const MultiClockMap& from, const Run& run) {
+    PCS_FN void take(const MultiClockMap& from, const Run& run) {
         start.take(from.start, run);
         for (int r = 0; r < (1 + net.n_clocks) * Z * tile; r += tile) take_row(taken + r, from.encoded + r, run);
         encoded = taken;
     }
 
-    const float* features() const { return features_; }
-    const float* latent0() const { return encoded; }
-    const float* latent() const { return head_in; }
+    PCS_FN const float* features() const { return features_; }
+    PCS_FN const float* latent0() const { return encoded; }
+    PCS_FN const float* latent() const { return head_in; }
 
   private:
     const PlanView& plan;

@@ -10,6 +10,8 @@
 
 namespace pcs {
 
+class Image;
+
 class Plan {
   public:
     explicit Plan(const NetworkTables& tables);
@@ -17,6 +19,8 @@ class Plan {
     Plan& operator=(const Plan&) = delete;
 
     const PlanView& view() const { return view_; }
+    // The arrays of a view that lies in the image at `at`.
+    void place(Image& image, std::size_t at) const;
 
   private:
     struct Rows {  // a gather list
@@ -32,7 +36,10 @@ class Plan {
     void gather_jacobian();
     void gather_terms();
     void gather_tiles();
+    void gather_levels();
     std::uint64_t fingerprint() const;
+    template <class Visit>
+    void each_array(PlanView& view, const Visit& visit) const;
     void publish();
 
     int n_species_ = 0, n_conserved_ = 0, n_conditions_ = 0, n_rates_ = 0, dense_ = 0;
@@ -59,6 +66,9 @@ class Plan {
     std::vector<std::int32_t> upper_begin_{0}, upper_entry_, upper_place_;
     std::vector<std::int32_t> shared_begin_{0};
     std::vector<SharedPivot> shared_;
+    Rows levels_, lower_levels_, upper_levels_;
+    std::vector<std::int32_t> level_diagonal_, product_begin_{0};
+    std::vector<EntryProduct> products_;
     PlanView view_{};
 };
 

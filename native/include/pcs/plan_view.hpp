@@ -81,6 +81,11 @@ struct SharedPivot {
     uint16_t left, upper;
 };
 
+// Of an entry of L and one of U.
+struct EntryProduct {
+    int32_t left, upper;
+};
+
 struct PlanView {
     uint64_t fingerprint;  // of all that follows but the rate parameters: equal plans, equal kernels
     int32_t n_species, n_conserved, n_conditions, n_groups;
@@ -143,6 +148,16 @@ struct PlanView {
     const int32_t *upper_entry, *upper_place;  // which go to these places of (pivots, lu_tile)
     const int32_t* shared_begin;               // per tile rows and tile columns: the pivots of both
     const SharedPivot* shared;
+
+    // For kernels in which many threads share a cell. L and U outside the full block, entry by entry: its terms minus
+    // `products`; in L times what stands on the diagonal of its column, which is the inverse. Entries of a level need
+    // only those of levels before it. Likewise the sparse rows in the solution with L, and in that with U.
+    int32_t n_levels, n_lower_levels, n_upper_levels, n_left;  // n_left: of left_pivot
+    const int32_t *level_begin, *level_entry;
+    const int32_t* level_diagonal;  // beside level_entry: entry of its column's diagonal (may be itself), -1 in U
+    const int32_t* product_begin;   // beside level_entry
+    const EntryProduct* products;
+    const int32_t *lower_begin, *lower_row, *upper_level_begin, *upper_row;
 };
 
 }  // namespace pcs

@@ -11,15 +11,18 @@ constexpr double x_most = 10;  // no abundance relative to H exceeds it: an impl
 // W cells at a time: x <- x + (I / h - J)^-1 f(x), f = gain - frequency x. A species that leaves (0, x_most] gets the
 // step with gain and frequency frozen instead.
 template <class Chemistry>
-inline void prepare_cells(const PlanView& plan, const PrepareArrays& cells, void* workspace) {
+PCS_FN PCS_APART inline void prepare_cells(const PlanView& plan, const PrepareArrays& cells, void* workspace) {
     IntegratorWorkspace w;
-    layout(plan, (char*)workspace, &w);
-    const Chemistry chemistry(plan, w.k, w.rate, w.factor);
+    layout_of_steps<Chemistry>(plan, (char*)workspace, &w);
     const int S = plan.n_species;
     Vec *const gain = w.K[0], *const frequency = w.K[1], *const change = w.f;
     for (int first = 0; first < cells.n_cells; first += W) {
         const double* k = cells.k + (int64_t)(first / cells.block) * plan.n_rates * cells.block + first % cells.block;
-        for (int r = 0; r < plan.n_rates; ++r) w.k[r] = load(k + r * cells.block);
+        if constexpr (in_place<Chemistry>)
+            w.k = (Vec*)k;
+        else
+            for (int r = 0; r < plan.n_rates; ++r) w.k[r] = load(k + r * cells.block);
+        const Chemistry chemistry(plan, w.k, w.rate, w.factor);
         for (int i = 0; i < S; ++i) {
             const int at = i * cells.stride + first;
             w.x[i] = load(cells.x + at), gain[i] = load(cells.gain + at), frequency[i] = load(cells.frequency + at);

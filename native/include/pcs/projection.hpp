@@ -8,18 +8,19 @@ namespace pcs::PCS_ISA {
 
 class Projection {
   public:
-    Projection(const PlanView& plan, Memory& memory)
+    PCS_FN Projection(const PlanView& plan, Memory& memory)
         : plan(plan),
           x(memory.vec(plan.n_species)),
           guess(memory.vec(plan.n_species)),
-          factors(memory.vec(plan.n_counts)) {}
+          factors(memory.vec(plan.n_counts)),
+          matrix(memory.vec(W == 1 ? plan.n_conserved * plan.n_conserved : 0)) {}
 
     // Again, after the finish: lambda, and the defect before, then tell of both times.
-    void conserve(Tile& t, bool again = false) {
+    PCS_FN void conserve(Tile& t, bool again = false) {
         for (int v = 0; v < t.used; ++v) {
             for (int i = 0; i < t.S; ++i) x[i] = t.x[i * vectors + v], guess[i] = t.guess[i * vectors + v];
             Vec multiplier[max_conserved];
-            const Defect defect = PCS_ISA::conserve(plan, x, guess, factors, multiplier);
+            const Defect defect = PCS_ISA::conserve(plan, x, guess, factors, multiplier, matrix);
             for (int i = 0; i < t.S; ++i) t.guess[i * vectors + v] = guess[i];
             for (int q = 0; q < plan.n_conserved; ++q) {
                 Vec& lambda = t.lambda[q * vectors + v];
@@ -34,7 +35,7 @@ class Projection {
     }
 
     // Instead of it, for who wants what the nets say: every finite state counts as done.
-    void leave(const Tile& t) {
+    PCS_FN void leave(const Tile& t) {
         for (int v = 0; v < t.used; ++v) {
             Vec sum = {};
             for (int i = 0; i < t.S; ++i) sum += t.guess[i * vectors + v];
@@ -48,6 +49,7 @@ class Projection {
   private:
     const PlanView& plan;
     Vec *x, *guess, *factors;  // W cells: (S); of the projection
+    Vec* matrix;               // (Q, Q), where one lane lends it
 };
 
 }  // namespace pcs::PCS_ISA

@@ -11,45 +11,47 @@ namespace pcs::PCS_ISA {
 struct Temperature {
     Vec T, log_T300, inverse_T;
 };
-inline Temperature temperature_of(Vec T) { return {T, log(T / 300.0), 1.0 / T}; }
+PCS_FN inline Temperature temperature_of(Vec T) { return {T, log(T / 300.0), 1.0 / T}; }
 
 // `p` holds a law's parameters in the order of the tables; every function is linear in p[0].
 
 // k = alpha (T / 300 K)^beta exp(-gamma / T): the modified Arrhenius (Kooij 1893) form.
-inline Vec arrhenius(const Vec* p, const Temperature& t) { return p[0] * exp(p[1] * t.log_T300 - p[2] * t.inverse_T); }
+PCS_FN inline Vec arrhenius(const Vec* p, const Temperature& t) {
+    return p[0] * exp(p[1] * t.log_T300 - p[2] * t.inverse_T);
+}
 
 // k = alpha zeta, zeta the cosmic-ray ionisation rate per H2 molecule.
-inline Vec cosmic_ray(const Vec* p, Vec zeta) { return p[0] * zeta; }
+PCS_FN inline Vec cosmic_ray(const Vec* p, Vec zeta) { return p[0] * zeta; }
 
 // Of the laws with a range: T clamped to [T_min, T_max], and a rate that is 0 outside [T_from, T_until).
-inline Vec clamped(const Vec* p, Vec T) { return min(max(T, p[3]), p[4]); }
-inline Vec within(const Vec* p, Vec T, Vec rate) { return (p[5] <= T) & (T < p[6]) ? rate : Vec{}; }
+PCS_FN inline Vec clamped(const Vec* p, Vec T) { return min(max(T, p[3]), p[4]); }
+PCS_FN inline Vec within(const Vec* p, Vec T, Vec rate) { return (p[5] <= T) & (T < p[6]) ? rate : Vec{}; }
 
 // The plan puts equal ranges side by side, so most vectors are all inside theirs and share the cell's logarithm.
-inline Vec arrhenius_range(const Vec* p, const Temperature& t) {
+PCS_FN inline Vec arrhenius_range(const Vec* p, const Temperature& t) {
     const Vec T = clamped(p, t.T);
     return within(p, t.T, arrhenius(p, any(T != t.T) ? temperature_of(T) : t));
 }
 
 // k = alpha beta (0.62 + 0.4767 s) with s = gamma (300 K / T)^(1/2).
-inline Vec ionpol1(const Vec* p, Vec T) {
+PCS_FN inline Vec ionpol1(const Vec* p, Vec T) {
     const Vec s = p[2] * sqrt(300.0 / clamped(p, T));
     return within(p, T, p[0] * p[1] * (0.62 + 0.4767 * s));
 }
 
 // k = alpha beta (1 + 0.0967 s + s^2 / 10.526).
-inline Vec ionpol2(const Vec* p, Vec T) {
+PCS_FN inline Vec ionpol2(const Vec* p, Vec T) {
     const Vec s = p[2] * sqrt(300.0 / clamped(p, T));
     return within(p, T, p[0] * p[1] * (1.0 + 0.0967 * s + s * s / 10.526));
 }
 
 // k = alpha G0 exp(-gamma A_V).
-inline Vec photo(const Vec* p, Vec A_V, Vec G0) { return p[0] * G0 * exp(-p[1] * A_V); }
+PCS_FN inline Vec photo(const Vec* p, Vec A_V, Vec G0) { return p[0] * G0 * exp(-p[1] * A_V); }
 
 // k = alpha (T / 300 K)^beta, to be multiplied by n_H and the first reactant.
-inline Vec grain(const Vec* p, const Temperature& t) { return p[0] * exp(p[1] * t.log_T300); }
+PCS_FN inline Vec grain(const Vec* p, const Temperature& t) { return p[0] * exp(p[1] * t.log_T300); }
 
-inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const Vec* condition) {
+PCS_FN inline Vec rate_coefficient(Law law, const Vec* p, const Temperature& t, const Vec* condition) {
     switch (law) {
         case Law::arrhenius:
             return arrhenius(p, t);
@@ -84,10 +86,10 @@ struct RateInput {
 };
 
 // What formulas read of some cells, each in its lane; idle lanes repeat the first cell. `given`: scratch (conditions).
-inline FormulaInput input_of(const PlanView& plan, const RateInput* cells, int n_cells, Vec* given) {
+PCS_FN inline FormulaInput input_of(const PlanView& plan, const RateInput* cells, int n_cells, Vec* given) {
     FormulaInput input{broadcast(cells[0].temperature_K), broadcast(cells[0].n_H), given};
     for (int i = 0; i < plan.n_conditions; ++i) given[i] = broadcast(cells[0].conditions[i]);
-    for (int c = 1; c < n_cells; ++c) {
+    for (int c = 1; c < W && c < n_cells; ++c) {
         const int lane = cells[c].lane;
         input.temperature_K[lane] = cells[c].temperature_K;
         input.n_H[lane] = cells[c].n_H;
@@ -97,11 +99,11 @@ inline FormulaInput input_of(const PlanView& plan, const RateInput* cells, int n
 }
 
 // Vectors that the functions below need beside the coefficients: shapes, then the values of the formulas.
-inline size_t rate_scratch(const PlanView& plan) { return plan.n_rates + plan.n_values; }
-inline Vec* formula_values(const PlanView& plan, Vec* scratch) { return scratch + plan.n_rates; }
+PCS_FN inline size_t rate_scratch(const PlanView& plan) { return plan.n_rates + plan.n_values; }
+PCS_FN inline Vec* formula_values(const PlanView& plan, Vec* scratch) { return scratch + plan.n_rates; }
 
 // The formulas of some cells, each in its lane.
-inline void evaluate(const PlanView& plan, const RateInput* cells, int n_cells, Vec* value) {
+PCS_FN inline void evaluate(const PlanView& plan, const RateInput* cells, int n_cells, Vec* value) {
     Vec given[max_network_conditions];
     evaluate(plan, input_of(plan, cells, n_cells, given), value);
 }
@@ -109,19 +111,16 @@ inline void evaluate(const PlanView& plan, const RateInput* cells, int n_cells, 
 // The coefficients of some cells; `per_second`: for their fractions x = n / n_H, with the powers of n_H that make all
 // of them 1/s, else for densities n. Vectors run over shapes first, one cell at a time, then over cells; formulas over
 // cells alone. `shapes` is scratch (rate_scratch).
-inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes,
-                              bool per_second = true) {
+PCS_FN inline void shapes_of(const PlanView& plan, const RateInput* cells, int n_cells, Vec* shapes, bool per_second) {
     Temperature t[W];
-    Int fresh = {};
-    for (int c = 0; c < n_cells; ++c)
-        t[c] = temperature_of(broadcast(cells[c].temperature_K)), fresh[cells[c].lane] = -1;
+    for (int c = 0; c < n_cells; ++c) t[c] = temperature_of(broadcast(cells[c].temperature_K));
     for (int s = 0; s < plan.n_shapes; ++s) shapes[s] = Vec{};
     Vec* const value = formula_values(plan, shapes);
     const bool evaluated = cells[0].formula_lane >= 0;
     if (plan.n_values > 0 && !evaluated) evaluate(plan, cells, n_cells, value);
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
-        double scale[W];
+        double scale[W] = {};
         Vec condition[W][max_conditions] = {};
         for (int c = 0; c < n_cells; ++c) {
             scale[c] = 1.0;
@@ -146,12 +145,19 @@ inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int 
             }
         }
     }
+}
+PCS_FN inline void rate_coefficients(const PlanView& plan, const RateInput* cells, int n_cells, Vec* k, Vec* shapes,
+                                     bool per_second = true) {
+    Int fresh = {};
+    for (int c = 0; c < n_cells; ++c) fresh[cells[c].lane] = -1;
+    shapes_of(plan, cells, n_cells, shapes, per_second);
     for (int r = 0; r < plan.n_rates; ++r) k[r] = fresh ? plan.strength[r] * shapes[plan.shape[r]] : k[r];
 }
 
 // The coefficients of W cells in the reduced form, per unit n_H dt: conditions are divided by n_H, so one- and two-body
 // coefficients lose their n_H alike (the network has that symmetry, or it has no surrogate).
-inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k, Vec* shapes) {
+PCS_FN PCS_APART inline void rate_coefficients(const PlanView& plan, Vec temperature_K, const Vec* conditions, Vec* k,
+                                               Vec* shapes) {
     const Temperature t = temperature_of(temperature_K);
     Vec* const value = formula_values(plan, shapes);
     if (plan.n_values > 0) evaluate(plan, {temperature_K, broadcast(1.0), conditions}, value);

@@ -13,30 +13,30 @@ constexpr float log2_e = 1.44269504f;
 // exp(x) in single precision as a sum of two, so that exp(x) - 1 = (first - 1) + second is as precise near x = 0.
 struct Exponential {
     Vec32 first, second;
-    Vec value(int half) const { return widen(first, half) + widen(second, half); }
-    Vec growth(int half) const { return (widen(first, half) - 1) + widen(second, half); }
+    PCS_FN Vec value(int half) const { return widen(first, half) + widen(second, half); }
+    PCS_FN Vec growth(int half) const { return (widen(first, half) - 1) + widen(second, half); }
 };
-inline Exponential exponential(Vec32 x) {
+PCS_FN inline Exponential exponential(Vec32 x) {
     const Int32 small = (x > -0.5f) & (x < 0.5f);
-    return {small ? broadcast32(1.0f) : Vec32{}, small ? x * growth32(x) : exp2_32(log2_e * x)};
+    return {select(small, broadcast32(1.0f), Vec32{}), select(small, x * growth32(x), exp2_32(log2_e * x))};
 }
 
 // 1 - exp(-u) for u >= 0, with full relative accuracy down to 0.
-inline Vec32 relaxation(Vec32 u) { return u < 0.5f ? u * growth32(-u) : 1.0f - exp2_32(-log2_e * u); }
+PCS_FN inline Vec32 relaxation(Vec32 u) { return select(u < 0.5f, u * growth32(-u), 1.0f - exp2_32(-log2_e * u)); }
 
-inline Vec32 asinh32(Vec32 v) {
-    const Vec32 size = v < 0.0f ? -v : v;
+PCS_FN inline Vec32 asinh32(Vec32 v) {
+    const Vec32 size = select(v < 0.0f, -v, v);
     const Vec32 root = (float)ln10 * log10_32(size + sqrt32(size * size + 1.0f));
-    return v < 0.0f ? -root : root;
+    return select(v < 0.0f, -root, root);
 }
 
 // max(0, 10^(log10(x + x_floor) + change) - x_floor) without the cancellation at change = 0; factor: 10^change.
-inline Vec changed(Vec x, const Exponential& factor, int half, double x_floor) {
+PCS_FN inline Vec changed(Vec x, const Exponential& factor, int half, double x_floor) {
     return max(x * factor.value(half) + x_floor * factor.growth(half), broadcast(0.0));
 }
 
 // A row of doubles times theta, in single precision: the vectors v and v + 1.
-inline Vec32 times_theta(const Vec* row, const Vec* theta) {
+PCS_FN inline Vec32 times_theta(const Vec* row, const Vec* theta) {
     return narrow(min(row[0] * theta[0], broadcast(1e30)), min(row[1] * theta[1], broadcast(1e30)));
 }
 
@@ -44,31 +44,32 @@ inline Vec32 times_theta(const Vec* row, const Vec* theta) {
 template <class Chemistry>
 class ReducedStart {
   public:
-    ReducedStart(const PlanView& plan, const ReducedView& net, Memory& memory)
+    PCS_FN ReducedStart(const PlanView& plan, const ReducedView& net, Memory& memory)
         : production(memory.vec(plan.n_species * vectors)),
           loss(memory.vec(plan.n_species * vectors)),
           plan(plan),
           net(net),
           S(plan.n_species),
           C(plan.n_conditions),
-          k(memory.vec(plan.n_partials)),
+          k(memory.vec(Chemistry::only_coefficients ? plan.n_rates : plan.n_partials)),
           rate(memory.vec(rate_scratch(plan))),
           x_column(memory.vec(S)) {}
 
     // P and L at the start; the rate coefficients stay with the tile if it keeps them.
-    void rates(const Tile& t) {
+    PCS_FN void rates(const Tile& t) {
         for (int v = 0; v < t.used; ++v) {
             Vec conditions[max_network_conditions];
             for (int i = 0; i < S; ++i) x_column[i] = t.x[i * vectors + v];
             for (int c = 0; c < C; ++c) conditions[c] = t.conditions[c * vectors + v];
-            rate_coefficients(plan, t.temperature[v], conditions, k, rate);
-            t.keep_rates(v, k);
-            Chemistry::gain_and_frequency(plan, k, rate, x_column, production + v, loss + v, vectors);
+            Vec* const mine = W == 1 && Chemistry::only_coefficients && t.k ? t.k + v * t.R : k;
+            rate_coefficients(plan, t.temperature[v], conditions, mine, rate);
+            if (mine == k) t.keep_rates(v, k);
+            Chemistry::gain_and_frequency(plan, mine, rate, x_column, production + v, loss + v, vectors);
         }
     }
 
     // The rows [y, q, l, p] of `features`: minus mean, times scale (a null mean: as they are).
-    void features(const Tile& t, const float* mean, const float* scale, float* features) const {
+    PCS_FN void features(const Tile& t, const float* mean, const float* scale, float* features) const {
         // log10(value / 2^octaves) for the columns of the vectors v and v + 1.
         const auto feature = [&](int row, int v, Vec32 value, int octaves = 0) {
             const Vec32 log = log10_32(value, mean ? mean[row] : 0, octaves);
@@ -106,7 +107,7 @@ class ReducedStart {
     }
 
     // P / L within bounds: where a species alone would go.
-    static Vec32 quasi_steady(const Vec* production, const Vec* loss, int at) {
+    PCS_FN static Vec32 quasi_steady(const Vec* production, const Vec* loss, int at) {
         Vec ratio[2];
         for (int half = 0; half < 2; ++half)
             ratio[half] = clip(production[at + half] / max(loss[at + half], broadcast(1e-40)), 1e-20, 1e2);
@@ -114,7 +115,7 @@ class ReducedStart {
     }
 
     // phi of plan species i for the columns of the vectors v and v + 1; u: L theta there.
-    Vec32 phi(const Tile& t, int i, int v, Vec32 u) const {
+    PCS_FN Vec32 phi(const Tile& t, int i, int v, Vec32 u) const {
         const float x_floor = (float)net.x_floor, x_trace = (float)net.x_trace;
         const Vec theta[2] = {t.theta[v], t.theta[v + 1]};
         const Vec cascade[2] = {broadcast(net.x_trace / net.clock_theta0), broadcast(net.x_trace / net.clock_theta0)};
@@ -125,7 +126,7 @@ class ReducedStart {
 
     // log10 of every cell's error in dex by the head, from rows of which the first are there: appended are
     // asinh(1e3 lambda) and the finish's report. Null without a head.
-    const float* predict_error(const Tile& t, float* rows, float* a, float* b) const {
+    PCS_FN const float* predict_error(const Tile& t, float* rows, float* a, float* b) const {
         if (net.head.n_layers == 0) return nullptr;
         const int Q = plan.n_conserved, appended = Q + (t.finish_report ? S + 1 : 0);
         float* to = rows + (net.n_head_inputs - appended) * tile;
@@ -138,7 +139,7 @@ class ReducedStart {
     }
 
     // Take over the P and L of another tile.
-    void take(const ReducedStart& from, const Run& run) {
+    PCS_FN void take(const ReducedStart& from, const Run& run) {
         for (int i = 0; i < S * tile; i += tile) {
             take_row((double*)production + i, (const double*)from.production + i, run);
             take_row((double*)loss + i, (const double*)from.loss + i, run);

@@ -8,7 +8,7 @@
 namespace pcs::PCS_ISA {
 
 // Mass action: rate = k times its reactants.
-inline void rates(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate) {
+PCS_FN inline void rates(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate) {
     for (int g = 0; g < plan.n_groups; ++g) {
         const Group& group = plan.groups[g];
         const int32_t* a = plan.reactants + 3 * group.begin;
@@ -21,14 +21,14 @@ inline void rates(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate) {
     }
 }
 
-inline Vec gather_sum(const Vec* value, const int32_t* entry, int begin, int end) {
+PCS_FN inline Vec gather_sum(const Vec* value, const int32_t* entry, int begin, int end) {
     Vec sum = {};
     for (int e = begin; e < end; ++e) sum += value[entry[e]];
     return sum;
 }
 
 // dx/dt = production - loss.
-inline void rhs(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate, Vec* dxdt) {
+PCS_FN PCS_APART inline void rhs(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate, Vec* dxdt) {
     rates(plan, k, x, rate);
     for (int i = 0; i < plan.n_species; ++i) {
         const int32_t *gain = plan.gain + plan.gain_begin[i], *loss = plan.loss + plan.loss_begin[i];
@@ -44,7 +44,7 @@ inline void rhs(const PlanView& plan, const Vec* k, const Vec* x, Vec* rate, Vec
 }
 
 // d(rate)/dx_j. The first n_rates slots of `partial` are k itself, so that k and partial are one array.
-inline void partials(const PlanView& plan, const Vec* x, Vec* partial) {
+PCS_FN inline void partials(const PlanView& plan, const Vec* x, Vec* partial) {
     Vec* slot = partial + plan.n_rates;
     for (int p = 0; p < plan.n_pairs; ++p) *slot++ = partial[plan.pair_rate[p]] * x[plan.pair_other[p]];
     for (int p = 0; p < plan.n_triples; ++p)

@@ -10,21 +10,20 @@
 
 #include "pcs/audit.hpp"
 #include "pcs/calibration.hpp"
+#include "pcs/device.hpp"
 #include "pcs/kernels.hpp"
 #include "pcs/plan.hpp"
 #include "pcs/reach.hpp"
+#include "pcs/report.hpp"
 #include "pcs/tables.hpp"
 
 namespace pcs {
 
-const char* status_message(int status);
+class Gpu;
+class Image;
+struct InspectionView;
 
-struct Report {
-#define PCS_REPORT(type, name, meaning) type name = 0;
-#include "pcs/report.def"
-#undef PCS_REPORT
-    std::int64_t by_path[most_paths] = {};  // cells advanced by each learned path of the file
-};
+const char* status_message(int status);
 
 enum class Mode { automatic, surrogate, exact };
 // By its name: auto, surrogate or exact. Throws Error (option).
@@ -50,6 +49,7 @@ struct Options {
     std::optional<double> given_rtol, given_atol, given_target_dex, given_budget_dex;
     std::optional<Costs> given_costs;
     bool statistics = false;  // for bindings: hand in CellArrays::counts
+    DeviceCall call;          // of calls that do not say theirs, with device cuda
 };
 
 // When a cell counts as being in equilibrium: over `duration_s` no species above atol n_H changes by more than this
@@ -62,7 +62,8 @@ struct EquilibriumSettings {
 // What a host hands in for one step; the arrays of `cells` (kernels.hpp) and what the kernels do not need.
 struct StepRequest {
     CellArrays cells;
-    const int8_t* mask;  // null: no mask
+    const int8_t* mask;                     // null: no mask
+    std::optional<DeviceCall> device = {};  // not as the options say
 };
 
 // The states at many times from one given state each. `cells`: dt_s and status are not read; n_cm3 is not changed.
@@ -71,6 +72,7 @@ struct TrajectoryRequest {
     TrajectoryArrays trajectory;  // status: null where nobody asked
     const int8_t* mask;           // (cells, times), 0: leave this pair alone; null: no mask
     Mode mode;
+    std::optional<DeviceCall> device = {};  // not as the options say
 };
 
 // Rate coefficients, dn/dt or its Jacobian of every cell. `cells`: dt_s, repair and counts are not read, n_cm3 is not
@@ -119,6 +121,11 @@ class Solver {
     // Throws Error (argument, memory) before any cell is touched, or nothing. Safe to call from many threads at once.
     // exact: as in mode exact. This and the three calls below take and give abundances in the option's units.
     Report step(const StepRequest& request, bool exact = false) const;
+
+    // The report of a step or trajectory whose figures a device still has: waits for that call alone. Throws Error
+    // (argument) if more than `device_reports` calls have been made since, or the option device was set.
+    Report fetched(const Report& report) const;
+    bool on_device() const { return gpu_ != nullptr; }
 
     // What cells cost on this machine: measured when first asked for, or the host's. Throws Error (option) where
     // nothing is routed.
@@ -181,6 +188,18 @@ class Solver {
     CallShape shape() const;
     // The status of every cell; returns the good ones, in scratch of the calling thread.
     std::span<const std::int64_t> inspect_derivatives(const CellArrays& cells) const;
+    InspectionView inspection() const;
+    // on_device.cpp: the model as libpcs_cuda takes it, and the calls on it.
+    struct CallOnDevice;
+    Image image() const;
+    int bins() const;  // of all paths
+    void use_device(const std::string& name);
+    void check_call(const std::optional<DeviceCall>& call) const;
+    void require_cpu(const char* what) const;
+    void fill(CallOnDevice& call, std::span<const Path* const> paths, bool routes) const;
+    Report step_on_device(const StepRequest& request, bool exact) const;
+    Report trajectory_on_device(const TrajectoryRequest& request) const;
+    Costs measure_costs_on_device() const;
     void inspect(const StepRequest& request, Report& report) const;
     void refuse_formulas(const CellArrays& cells) const;
     // The learned paths that a mode asks, cheapest first.
@@ -188,6 +207,11 @@ class Solver {
     const Path& path(int index) const;
     // What follows from options that the host has set; and then takes them into use.
     void adopt(Options options);
+    RouterView router_view() const;
+    double skip_dex() const;
+    // What a path's learned step is told. budgeted: cells carry their errors.
+    SurrogateSettings step_settings(const Path& path, bool budgeted, std::vector<double>& thresholds) const;
+    SurrogateSettings trajectory_settings(const Path& path, Mode mode, std::vector<double>& thresholds) const;
     // Lets the integrator serve the cells that no learned path would make cheaper; the others wait for theirs.
     void route(const CellArrays& cells, Scratch& scratch, Report& report) const;
     // The first `size` cells of the scratch's list, by one learned path.
@@ -204,8 +228,10 @@ class Solver {
     const std::vector<std::int8_t>& sent() const;
     Costs measure_costs() const;
     void measure_integrator(Costs& costs) const;
+    std::vector<std::int64_t> samples_by_steps(std::vector<double>& steps) const;
     double measure_learned(const Path& path) const;  // [us]
     SurrogateSettings learned_settings(bool use_gate) const { return {use_gate, options_.tables_only, &integrating()}; }
+    void require_trajectory(const TrajectoryRequest& request) const;
     // A trajectory by a learned path, and by the integrator, for the pairs whose status asks for them.
     void follow(const Path& path, const CellArrays& cells, const TrajectoryArrays& trajectory, Mode mode,
                 Report& report) const;
@@ -228,6 +254,8 @@ class Solver {
     mutable std::vector<std::int8_t> sent_;
     const Kernels* object_ = nullptr;  // of the user's; null: those of the library
     int electron_ = -1;
+    std::unique_ptr<Gpu> gpu_;  // null: the cpu
+    std::uint64_t audit_ = 0;   // changes with what is audited
 };
 
 }  // namespace pcs

@@ -5,14 +5,14 @@
 
 namespace pcs::PCS_ISA {
 
-constexpr int lu_block = W == 8 ? lu_tile : 2;  // whose sums fit the registers
+constexpr int lu_block = W == 8 || W == 1 ? lu_tile : 2;  // whose sums fit the registers
 
 // The full block at the end of M, where large networks spend their time.
 struct FullBlock {
     const PlanView& plan;
     int size = plan.n_species - plan.dense;
     template <class V>
-    V* row(V* M, int r) const {
+    PCS_FN V* row(V* M, int r) const {
         return M + plan.row_begin[plan.dense + r + 1] - size;
     }
 };
@@ -23,8 +23,10 @@ struct FactorScratch {
     Vec* left;   // (most_left, lu_tile): rows of L left of the full block, `lu_tile` side by side
     Vec* upper;  // (n_upper, lu_tile): U above the full block; what is not filled stays 0
 
-    static size_t length(const PlanView& plan) { return plan.n_species + lu_tile * (plan.most_left + plan.n_upper); }
-    FactorScratch(const PlanView& plan, Vec* memory)
+    PCS_FN static size_t length(const PlanView& plan) {
+        return plan.n_species + lu_tile * (plan.most_left + plan.n_upper);
+    }
+    PCS_FN FactorScratch(const PlanView& plan, Vec* memory)
         : row(memory), left(row + plan.n_species), upper(left + lu_tile * plan.most_left) {
         for (int u = 0; u < lu_tile * plan.n_upper; ++u) upper[u] = Vec{};
     }
@@ -32,7 +34,8 @@ struct FactorScratch {
 
 // Rows I.. and columns J.. of the full block: minus L U of the sparse rows above (panels) and of the full block itself.
 // lu_block x lu_block sums stay in registers, so that each number loaded serves several multiplications.
-inline void factorise_block(const PlanView& plan, Vec* M, int I, int J, const Vec* left_panel, const Vec* upper_panel) {
+PCS_FN inline void factorise_block(const PlanView& plan, Vec* M, int I, int J, const Vec* left_panel,
+                                   const Vec* upper_panel) {
     const FullBlock full{plan};
     const auto row = [&](int r) { return full.row(M, r); };
     Vec t[lu_block][lu_block];
@@ -78,7 +81,7 @@ inline void factorise_block(const PlanView& plan, Vec* M, int I, int J, const Ve
 }
 
 // The sparse rows, one by one: row i is spread out in `work`, so that rows above are subtracted by their column lists.
-inline void factorise_sparse(const PlanView& plan, const Vec* partial, Vec shift, Vec* M, Vec* work) {
+PCS_FN inline void factorise_sparse(const PlanView& plan, const Vec* partial, Vec shift, Vec* M, Vec* work) {
     for (int i = 0; i < plan.dense; ++i) {
         const int diagonal = plan.diagonal[i], end = plan.row_begin[i + 1];
         for (int e = plan.row_begin[i]; e < end; ++e) work[plan.column[e]] = Vec{};
@@ -98,7 +101,7 @@ inline void factorise_sparse(const PlanView& plan, const Vec* partial, Vec shift
 
 // The I-th `lu_tile` rows of the full block assembled, and their L left of it: in M, and side by side in `panel`
 // (pivots, lu_tile), where they share each number of U that is loaded.
-inline void eliminate_left(const PlanView& plan, const Vec* partial, Vec shift, int I, Vec* M, Vec* panel) {
+PCS_FN inline void eliminate_left(const PlanView& plan, const Vec* partial, Vec shift, int I, Vec* M, Vec* panel) {
     const int size = plan.n_species - plan.dense, first = plan.dense + lu_tile * I;
     const int begin = plan.left_begin[I], end = plan.left_begin[I + 1];
     for (int p = 0; p < lu_tile * (end - begin); ++p) panel[p] = Vec{};
@@ -125,7 +128,8 @@ inline void eliminate_left(const PlanView& plan, const Vec* partial, Vec shift, 
 }
 
 // M becomes the factors of shift - J (Doolittle): L has a unit diagonal, the diagonal of U is stored as its inverse.
-inline void factorise(const PlanView& plan, const Vec* partial, Vec shift, Vec* M, const FactorScratch& scratch) {
+PCS_FN PCS_APART inline void factorise(const PlanView& plan, const Vec* partial, Vec shift, Vec* M,
+                                       const FactorScratch& scratch) {
     factorise_sparse(plan, partial, shift, M, scratch.row);
     for (int u = 0; u < plan.n_upper_entries; ++u) scratch.upper[plan.upper_place[u]] = M[plan.upper_entry[u]];
     const int size = plan.n_species - plan.dense;
@@ -137,7 +141,7 @@ inline void factorise(const PlanView& plan, const Vec* partial, Vec shift, Vec* 
 }
 
 // b becomes the solution of L U y = b. In the full block `lu_tile` rows go together: each b loaded serves all of them.
-inline void solve(const PlanView& plan, const Vec* M, Vec* b) {
+PCS_FN PCS_APART inline void solve(const PlanView& plan, const Vec* M, Vec* b) {
     const FullBlock full{plan};
     Vec *c = b + plan.dense, value[lu_tile];
     const Vec* row[lu_tile];

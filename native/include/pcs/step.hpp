@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/alone.hpp"
 #include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
@@ -9,26 +10,28 @@
 namespace pcs::PCS_ISA {
 
 // Map: what scales, encodes, advances and decodes (multi_clock.hpp, jump.hpp, latent.hpp). All else is common.
-template <class Map>
+// Team: who works on the tile (alone.hpp).
+template <class Map, class Team = Alone>
 class LearnedStep {
   public:
-    LearnedStep(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
-                const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
-                Memory& memory)
+    PCS_FN LearnedStep(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
+                       const SurrogateSettings& settings, SurrogateStatistics& statistics, const SurrogateTrace* trace,
+                       const Team& team, Memory& memory)
         : plan(plan),
           net(net),
           cells(cells),
           settings(settings),
           statistics(statistics),
           trace(trace),
+          team(team),
           tile_(plan, net, memory),
-          map(plan, net, settings, memory),
+          map(plan, net, team, memory),
           projection(plan, memory),
-          finish(plan, net, settings, memory),
+          finish(plan, net, team),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)) {}
 
-    void run(const CellQueue& queue) {
-        while (gather(queue)) {
+    PCS_FN void run(const CellQueue& queue) {
+        while (team.any(gather(queue))) {
             map.scale(tile_);
             map.encode(tile_);
             map.advance(tile_);
@@ -38,7 +41,7 @@ class LearnedStep {
             projection.conserve(tile_);
             if (trace) record_state(trace->conserved);
             if (finish.wanted()) {
-                finish.run(tile_);
+                finish.template run<typename Map::Steps>(tile_);
                 if (trace) record_state(trace->finished);
                 projection.conserve(tile_, true);
             }
@@ -49,7 +52,7 @@ class LearnedStep {
 
   private:
     // Fill the tile with cells inside the box; those outside are refused here and now.
-    bool gather(const CellQueue& queue) {
+    PCS_FN bool gather(const CellQueue& queue) {
         int count = 0;
         double *x = one_cell, *conditions = x + plan.n_species;
         while (count < tile) {
@@ -76,7 +79,7 @@ class LearnedStep {
     }
 
     // Accepted cells are written; refused ones keep their input and tell the exact integrator why it is asked.
-    void gate() {
+    PCS_FN void gate() {
         const float* score = map.predict_error(tile_);
         for (int t = 0; t < tile_.n_cells; ++t) {
             const bool charged = score && cells.error_dex;
@@ -103,19 +106,19 @@ class LearnedStep {
     }
 
     // The error that a cell carries once the predicted one is added to what remains of the former [dex].
-    double carried_after(int t, float score) const {
+    PCS_FN double carried_after(int t, float score) const {
         const double before = cells.error_dex[cell[t] * cells.error_stride];
         return kappa(net.budget, ((double*)tile_.theta)[t]) * before + exp(broadcast(ln10 * score))[0];
     }
 
     // What the verbs made, for the tests.
-    void record_latent() const {
+    PCS_FN void record_latent() const {
         if (!trace) return;
         record(trace->features, map.features(), net.n_features);
         record(trace->latent0, map.latent0(), net.latent);
         record(trace->latent, map.latent(), net.latent);
     }
-    void record_end() const {
+    PCS_FN void record_end() const {
         if (!trace) return;
         record_state(trace->final_state);
         if (finish.wanted()) record(trace->finish_report, tile_.finish_report, plan.n_species + 1);
@@ -124,11 +127,11 @@ class LearnedStep {
                 trace->lambda[cell[t] * plan.n_conserved + q] = ((double*)tile_.lambda)[q * tile + t];
     }
     template <class Real>
-    void record(double* to, const Real* rows, int count) const {
+    PCS_FN void record(double* to, const Real* rows, int count) const {
         for (int t = 0; to && rows && t < tile_.n_cells; ++t)
             for (int r = 0; r < count; ++r) to[cell[t] * count + r] = rows[r * tile + t];
     }
-    void record_state(double* to) const {
+    PCS_FN void record_state(double* to) const {
         for (int t = 0; to && t < tile_.n_cells; ++t)
             for (int i = 0; i < plan.n_species; ++i)
                 to[cell[t] * plan.n_species + plan.order[i]] = ((double*)tile_.guess)[i * tile + t];
@@ -140,10 +143,11 @@ class LearnedStep {
     const SurrogateSettings& settings;
     SurrogateStatistics& statistics;
     const SurrogateTrace* trace;
+    const Team& team;
     Tile tile_;
     Map map;
     Projection projection;
-    Finish finish;
+    Finish<Team> finish;
     double* one_cell;
     int64_t cell[tile] = {};
     int bin[tile] = {};

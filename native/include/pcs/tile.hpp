@@ -10,30 +10,30 @@ namespace pcs::PCS_ISA {
 
 constexpr int vectors = tile / W;  // vectors of doubles in a tile's row
 
-inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
-inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }
+PCS_FN inline Vec log10(Vec v) { return log(v) * (1.0 / ln10); }
+PCS_FN inline Vec clip(Vec v, double low, double high) { return min(max(v, broadcast(low)), broadcast(high)); }
 
 template <class Real>
-inline void store_row(Real* row, int v, Vec value) {
+PCS_FN inline void store_row(Real* row, int v, Vec value) {
     for (int l = 0; l < W; ++l) row[v * W + l] = static_cast<Real>(value[l]);
 }
 
-inline Vec32 narrow_row(const Vec* row, int v) { return narrow(row[v], row[v + 1]); }
+PCS_FN inline Vec32 narrow_row(const Vec* row, int v) { return narrow(row[v], row[v + 1]); }
 
 // Hands out the pieces of one workspace; on a null workspace it only counts.
 class Memory {
   public:
-    explicit Memory(void* base) : base_((char*)base) {}
-    Vec* vec(size_t count) {
+    PCS_FN explicit Memory(void* base) : base_((char*)base) {}
+    PCS_FN Vec* vec(size_t count) {
         Vec* piece = (Vec*)((uintptr_t)base_ + bytes_);
         bytes_ += count * sizeof(Vec);
         return piece;
     }
     template <class Real = float>
-    Real* rows(size_t count) {
+    PCS_FN Real* rows(size_t count) {
         return (Real*)vec(count * tile * sizeof(Real) / sizeof(Vec));
     }
-    size_t bytes() const { return bytes_; }
+    PCS_FN size_t bytes() const { return bytes_; }
 
   private:
     char* base_;
@@ -46,14 +46,14 @@ struct Run {
 };
 
 template <class T>
-inline void take_row(T* to, const T* from, const Run& run) {
+PCS_FN inline void take_row(T* to, const T* from, const Run& run) {
     const T value = from[run.source];
     for (int c = run.first; c < run.last; ++c) to[c] = value;
 }
 
 // What the verbs read and write beside the map's own rows.
 struct Tile {
-    Tile(const PlanView& plan, const SurrogateView& net, Memory& memory)
+    PCS_FN Tile(const PlanView& plan, const SurrogateView& net, Memory& memory)
         : S(plan.n_species),
           C(plan.n_conditions),
           R(plan.n_rates),
@@ -67,7 +67,7 @@ struct Tile {
           k(net.finish.steps > 0 || net.kind == MapKind::jump ? memory.vec(R * vectors) : nullptr),
           finish_report(net.finish.steps > 0 ? memory.rows(S + 1) : nullptr) {}
 
-    void set(int column, const CellInput& input, const double* fractions) {
+    PCS_FN void set(int column, const CellInput& input, const double* fractions) {
         for (int i = 0; i < S; ++i) ((double*)x)[i * tile + column] = fractions[i];
         for (int c = 0; c < C; ++c) ((double*)conditions)[c * tile + column] = input.conditions[c] / input.n_H;
         ((double*)theta)[column] = input.n_H * input.dt_s;
@@ -76,22 +76,22 @@ struct Tile {
     }
 
     // The rate coefficients of vector v, for later steps of the real chemistry.
-    void keep_rates(int v, const Vec* rates) const {
+    PCS_FN void keep_rates(int v, const Vec* rates) const {
         for (int r = 0; k && r < R; ++r) k[v * R + r] = rates[r];
     }
 
     // The first `cells` columns hold cells; those that only fill the last vector repeat the first one.
-    void close(int cells) {
+    PCS_FN void close(int cells) {
         count(cells);
         take(*this, {n_cells, used * W, 0});
     }
 
-    void count(int cells) {
+    PCS_FN void count(int cells) {
         n_cells = cells;
         used = (n_cells + W32 - 1) / W32 * (W32 / W);
     }
 
-    void take(const Tile& from, const Run& run) {
+    PCS_FN void take(const Tile& from, const Run& run) {
         const auto row = [&](Vec* to, const Vec* source) { take_row((double*)to, (const double*)source, run); };
         for (int i = 0; i < S; ++i) row(x + i * vectors, from.x + i * vectors);
         for (int c = 0; c < C; ++c) row(conditions + c * vectors, from.conditions + c * vectors);

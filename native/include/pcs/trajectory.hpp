@@ -2,58 +2,55 @@
 // that advances, decodes and conserves are (cell, time) pairs. SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "pcs/alone.hpp"
 #include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
 
 namespace pcs::PCS_ISA {
 
-template <class Map>
+template <class Map, class Team = Alone>
 class LearnedTrajectory {
   public:
-    LearnedTrajectory(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
-                      const TrajectoryArrays& trajectory, const SurrogateSettings& settings,
-                      SurrogateStatistics& statistics, Memory& memory)
+    PCS_FN LearnedTrajectory(const PlanView& plan, const SurrogateView& net, const CellArrays& cells,
+                             const TrajectoryArrays& trajectory, const SurrogateSettings& settings,
+                             SurrogateStatistics& statistics, const Team& team, Memory& memory)
         : plan(plan),
           net(net),
           cells(cells),
           trajectory(trajectory),
           settings(settings),
           statistics(statistics),
+          team(team),
           starts(plan, net, memory),
           pairs(plan, net, memory),
-          start_map(plan, net, settings, memory),
-          pair_map(plan, net, settings, memory),
+          start_map(plan, net, team, memory),
+          pair_map(plan, net, team, memory),
           projection(plan, memory),
-          finish(plan, net, settings, memory),
+          finish(plan, net, team),
           one_cell((double*)memory.vec(plan.n_species + plan.n_conditions)),
           conditions((double*)memory.vec(tile / W * plan.n_conditions + 1)),
           nowhere((double*)memory.vec(plan.n_species)) {}
 
-    void run(const CellQueue& queue) {
-        while (gather(queue)) {
+    // Every cell's times in so many parts, for others to take: where cells are few.
+    PCS_FN void run(const CellQueue& queue, int64_t parts = 1) {
+        while (team.any(gather(queue, parts))) {
             start_map.scale(starts);
             start_map.encode(starts);
-            int column = 0;
-            for (int c = 0; c < starts.n_cells; ++c)
-                for (int64_t k = 0; k < trajectory.n_times; ++k) {
-                    if (!waits(c, k)) continue;
-                    start_of[column] = c;
-                    time[column] = trajectory.times_s[k];
-                    row[column++] = cell[c] * trajectory.n_times + k;
-                    if (column == tile) serve(column), column = 0;
-                }
-            if (column > 0) serve(column);
+            for (int count; team.any((count = pair()) > 0);) serve(count);
         }
     }
 
   private:
-    // The next cells, and whether the box has room for their state.
-    bool gather(const CellQueue& queue) {
+    // The next cells, each with a part of the times, and whether the box has room for their state.
+    PCS_FN bool gather(const CellQueue& queue, int64_t parts) {
         int count = 0;
         while (count < tile) {
-            const int64_t next = take(queue);
-            if (next < 0) break;
+            const int64_t unit = take({nullptr, queue.size * parts, queue.next});
+            if (unit < 0) break;
+            const int64_t next = queue.cells ? queue.cells[unit / parts] : unit / parts, part = unit % parts;
+            first_time[count] = trajectory.n_times * part / parts;
+            last_time[count] = trajectory.n_times * (part + 1) / parts;
             double* const given = conditions + count * plan.n_conditions;
             input[count] = read_cell(plan, cells, next, one_cell, 1, given);
             cell[count] = next;
@@ -62,11 +59,27 @@ class LearnedTrajectory {
             ++count;
         }
         starts.close(count);
+        at_cell = 0;
         return count > 0;
     }
 
+    // The next pairs that wait, into the first columns; returns how many.
+    PCS_FN int pair() {
+        int column = 0;
+        for (; at_cell < starts.n_cells; ++at_cell) {
+            for (int64_t& k = first_time[at_cell]; k < last_time[at_cell]; ++k) {
+                if (column == tile) return column;
+                if (!waits(at_cell, k)) continue;
+                start_of[column] = at_cell;
+                time[column] = trajectory.times_s[k];
+                row[column++] = cell[at_cell] * trajectory.n_times + k;
+            }
+        }
+        return column;
+    }
+
     // Whether the surrogate may serve a cell at a time; if the box is why not, the pair is told so.
-    bool waits(int c, int64_t k) {
+    PCS_FN bool waits(int c, int64_t k) {
         int8_t& status = trajectory.status[cell[c] * trajectory.n_times + k];
         if (status < status_EXACT_REQUESTED) return false;
         input[c].dt_s = trajectory.times_s[k];
@@ -77,7 +90,7 @@ class LearnedTrajectory {
         return false;
     }
 
-    void serve(int count) {
+    PCS_FN void serve(int count) {
         pairs.count(count);
         const int width = pairs.used * W;
         for (int c = count; c < width; ++c) start_of[c] = start_of[0], time[c] = time[0];
@@ -92,7 +105,7 @@ class LearnedTrajectory {
         pair_map.decode(pairs);
         conserve(false);
         if (finish.wanted()) {
-            finish.run(pairs);
+            finish.template run<typename Map::Steps>(pairs);
             conserve(true);
         }
         const float* score = pair_map.predict_error(pairs);
@@ -114,7 +127,7 @@ class LearnedTrajectory {
         write(accepted, count);
     }
 
-    void conserve(bool again) {
+    PCS_FN void conserve(bool again) {
         if (trajectory.conserve)
             projection.conserve(pairs, again);
         else
@@ -123,7 +136,7 @@ class LearnedTrajectory {
 
     // A vector of neighbours at a time, which share the cache lines of the tile's rows; what is not accepted goes
     // nowhere.
-    void write(const bool* accepted, int count) const {
+    PCS_FN void write(const bool* accepted, int count) const {
         for (int v = 0; v * W < count; ++v) {
             double* n[W];
             for (int l = 0; l < W; ++l) {
@@ -143,17 +156,20 @@ class LearnedTrajectory {
     const TrajectoryArrays& trajectory;
     const SurrogateSettings& settings;
     SurrogateStatistics& statistics;
+    const Team& team;
     Tile starts, pairs;
     Map start_map, pair_map;
     Projection projection;
-    Finish finish;
+    Finish<Team> finish;
     double *one_cell, *conditions;  // fractions of the cell that is read; (tile, C) as the host gives them
     double* nowhere;                // (S)
     CellInput input[tile] = {};
     bool state_ok[tile] = {};
-    int64_t cell[tile] = {}, row[tile] = {};  // of a start; of a pair: its row in the output
-    int start_of[tile] = {};                  // of a pair: its cell's column among the starts
-    double time[tile] = {};                   // of a pair [s]
+    int64_t cell[tile] = {}, row[tile] = {};              // of a start; of a pair: its row in the output
+    int64_t first_time[tile] = {}, last_time[tile] = {};  // of a start: those that are not served yet
+    int at_cell = 0;                                      // the start whose times are served
+    int start_of[tile] = {};                              // of a pair: its cell's column among the starts
+    double time[tile] = {};                               // of a pair [s]
 };
 
 }  // namespace pcs::PCS_ISA

@@ -26,6 +26,7 @@ class NeuralODE(nn.Module):
     """
 
     name = "neural_ode"
+    host_looks = True
 
     def __init__(
         self,
@@ -69,15 +70,18 @@ class NeuralODE(nn.Module):
 
     def _fixed(self, encoded: Tensor, tau: Tensor) -> Tensor:
         tau = tau.expand(len(encoded), -1)
+        if not self.host_looks:  # the step's tau is 0 to 1, but for cells that nobody serves
+            tau = tau.clamp(0.0, 1.0)
         whole = (tau * self.steps).floor()
+        longest = self.steps if not self.host_looks else int(whole.max()) if whole.numel() else 0
         states = [encoded]
-        for _ in range(int(whole.max()) if whole.numel() else 0):
-            states.append(self._runge_kutta(tau, states[-1], tau.new_tensor(1.0 / self.steps)))
-        index = whole.long()[..., None].expand(-1, -1, encoded.shape[1])
+        for _ in range(longest):
+            states.append(self._runge_kutta(tau, states[-1], 1.0 / self.steps))
+        index = whole.nan_to_num(0.0).long()[..., None].expand(-1, -1, encoded.shape[1])
         start = torch.stack(states, dim=1).gather(1, index)
         return self._runge_kutta(tau, start, (tau - whole / self.steps)[..., None])
 
-    def _runge_kutta(self, tau: Tensor, z: Tensor, step: Tensor) -> Tensor:
+    def _runge_kutta(self, tau: Tensor, z: Tensor, step: Tensor | float) -> Tensor:
         a = self(tau, z)
         b = self(tau, z + 0.5 * step * a)
         c = self(tau, z + 0.5 * step * b)

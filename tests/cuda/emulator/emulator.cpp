@@ -46,7 +46,14 @@ struct Order {
     }
 };
 
+constexpr size_t stack_bytes = size_t{2} << 20, guard_bytes = 4096;
+
 struct Fiber {
+    Fiber() = default;
+    Fiber(const Fiber&) = delete;
+    ~Fiber() {
+        if (stack) munmap(stack, stack_bytes + guard_bytes);
+    }
     enum State { ready, at_barrier, in_warp, done };
     ucontext_t context;
     emulator::Place place;
@@ -61,8 +68,6 @@ struct Warp {
     unsigned long long generation = 0;
     uint64_t given[32], results[2][32];
 };
-
-constexpr size_t stack_bytes = size_t{2} << 20, guard_bytes = 4096;
 
 // One block at a time, on the calling thread.
 class Block {

@@ -1,0 +1,4 @@
+// The kernels of latent maps. SPDX-License-Identifier: BSD-3-Clause
+#include "learned.cuh"
+
+template struct pcs::cuda::detail::Kind<pcs::MapKind::latent>;
