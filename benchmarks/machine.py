@@ -56,8 +56,12 @@ class Table:
             print(line, flush=True)
             self._lines.append(line)
 
+    def keep(self, path: Path) -> None:
+        """Write what was said so far."""
+        path.write_text("\n".join(self._lines) + "\n", encoding="utf-8")
+
     def write(self, path: Path) -> None:
         """Say how busy the machine is at the end, and write all that was said."""
         self(f"load average at the end: {os.getloadavg()[0]:.2f}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(self._lines) + "\n", encoding="utf-8")
+        self.keep(path)

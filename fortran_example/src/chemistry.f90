@@ -52,7 +52,7 @@ contains
 
     call self%solver%open(model)
     call self%solver%set_option("mode", mode)
-    if (setup%devices > 0) then   ! libpcs itself runs on the CPU and refuses the option; libpcs_embed takes it
+    if (setup%devices > 0) then   ! by libpcs_cuda, or by torch in libpcs_embed
       write (device, '(a,i0)') "cuda:", modulo(local_rank, setup%devices)
       call self%solver%set_option("device", trim(device))
     end if
