@@ -10,6 +10,20 @@ import numpy as np
 
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network
+from pychemsurrogate.solver import Solver
+
+
+def mean_co_of_gas(steps: int, dt: float) -> float:
+    """What the pages' serial programs print: mean n(CO)/n_H of 64 cells after `steps` exact steps of dt [s]."""
+    solver = Solver.load("osu_09_2008", mode="exact")
+    density = 100.0 * np.arange(1, 65)
+    n = np.zeros((64, len(solver.species)))
+    for name, share in {"H2": 0.5, "O": 2e-4, "C+": 1e-4, "e-": 1e-4}.items():
+        n[:, solver.index(name)] = share * density
+    for _ in range(steps):
+        n, report = solver.step(n, dt, 20.0, zeta=1e-16)
+        assert report.ok
+    return float(np.mean(n[:, solver.index("CO")] / density))
 
 
 def mean_co(network: Network, cells: int = 4000) -> float:

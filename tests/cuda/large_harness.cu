@@ -6,37 +6,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "harness.hpp"
 #include "large.cuh"
 #include "pcs/model_file.hpp"
 #include "pcs/plan.hpp"
 
 using namespace pcs::cuda;
 
-template <class T>
-struct OnDevice {
-    T* at = nullptr;
-    std::vector<T> host;
-
-    explicit OnDevice(std::vector<T> values) : host(std::move(values)) {
-        require(cudaMalloc(&at, host.size() * sizeof(T) + 1), "to make room");
-        require(cudaMemcpy(at, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice), "to copy");
-    }
-    void fetch() { require(cudaMemcpy(host.data(), at, host.size() * sizeof(T), cudaMemcpyDeviceToHost), "to copy"); }
-};
-
 static int run(int argc, char** argv) {
-    std::map<std::string, double> option{{"rtol", 1e-2},       {"atol", 1e-15}, {"max_steps", 2000}, {"threads", 32},
-                                         {"blocks", 3},        {"shared", 1e5}, {"skip_dex", 0},     {"budget_dex", 0},
-                                         {"router_change", 0}, {"success", 10}, {"drop_ions", 0},    {"repair", 0}};
-    for (int i = 4; i < argc; ++i) {
-        const std::string text = argv[i];
-        const auto equals = text.find('=');
-        option.at(text.substr(0, equals)) = std::atof(text.c_str() + equals + 1);
-    }
+    Options option{{"rtol", 1e-2},       {"atol", 1e-15}, {"max_steps", 2000}, {"threads", 32},
+                   {"blocks", 3},        {"shared", 1e5}, {"skip_dex", 0},     {"budget_dex", 0},
+                   {"router_change", 0}, {"success", 10}, {"drop_ions", 0},    {"repair", 0}};
+    read_options(argc, argv, option);
     const pcs::Plan plan(pcs::ModelFile(argv[1]).network());
     const pcs::PlanView& view = plan.view();  // host memory: the emulated device reads it
     const size_t S = view.n_species, C = view.n_conditions;

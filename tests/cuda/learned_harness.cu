@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "harness.hpp"
 #include "learned.cuh"
 #include "pcs/model_file.hpp"
 #include "pcs/plan.hpp"
@@ -30,27 +30,11 @@ const pcs::Kernels& pcs::kernels() {
 
 using namespace pcs::cuda;
 
-template <class T>
-struct OnDevice {
-    T* at = nullptr;
-    std::vector<T> host;
-
-    explicit OnDevice(std::vector<T> values) : host(std::move(values)) {
-        require(cudaMalloc(&at, host.size() * sizeof(T) + 1), "to make room");
-        require(cudaMemcpy(at, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice), "to copy");
-    }
-    void fetch() { require(cudaMemcpy(host.data(), at, host.size() * sizeof(T), cudaMemcpyDeviceToHost), "to copy"); }
-};
-
 static int run(int argc, char** argv) {
-    std::map<std::string, double> option{{"cells", 0},  {"times", 0},       {"target", 0},      {"budget_dex", 0},
-                                         {"errors", 0}, {"exact_share", 0}, {"audit_share", 0}, {"threads", 0},
-                                         {"blocks", 0}, {"conserve", 1},    {"code", 1},        {"bytes", 0}};
-    for (int i = 4; i < argc; ++i) {
-        const std::string text = argv[i];
-        const auto equals = text.find('=');
-        option.at(text.substr(0, equals)) = std::atof(text.c_str() + equals + 1);
-    }
+    Options option{{"cells", 0},  {"times", 0},       {"target", 0},      {"budget_dex", 0},
+                   {"errors", 0}, {"exact_share", 0}, {"audit_share", 0}, {"threads", 0},
+                   {"blocks", 0}, {"conserve", 1},    {"code", 1},        {"bytes", 0}};
+    read_options(argc, argv, option);
     const pcs::ModelFile model(argv[1]);
     const pcs::NetworkTables network = model.network();
     const pcs::Plan plan(network);
