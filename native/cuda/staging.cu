@@ -47,6 +47,29 @@ void pack_rows(const double* from, std::int64_t stride, std::int64_t stride_j, s
         for (int j = 0; j < columns; ++j) to[cell * columns + j] = from[cell * stride + j * stride_j];
 }
 
+// Where the inputs of steps and trajectories alike lie in a piece: abundances, temperature and conditions, cell by
+// cell.
+struct Inputs {
+    std::size_t n, temperature, conditions;
+    int S, C;
+
+    void pack(const CellArrays& c, std::int64_t first, std::int64_t size, char* to) const {
+        pack_rows(c.n_cm3 + first * c.cell_stride, c.cell_stride, c.species_stride, size, S, doubles(to, n));
+        pack_rows(c.temperature_K + first * c.temperature_stride, c.temperature_stride, 0, size, 1,
+                  doubles(to, temperature));
+        if (C > 0)
+            pack_rows(c.conditions + first * c.condition_cell_stride, c.condition_cell_stride, c.condition_stride, size,
+                      C, doubles(to, conditions));
+    }
+    void refer(CellArrays& cells, std::int64_t size, char* there) const {
+        cells.n_cells = size;
+        cells.n_cm3 = doubles(there, n), cells.cell_stride = S, cells.species_stride = 1;
+        cells.temperature_K = doubles(there, temperature), cells.temperature_stride = 1;
+        cells.conditions = doubles(there, conditions), cells.condition_cell_stride = C, cells.condition_stride = 1;
+    }
+    static double* doubles(char* piece, std::size_t at) { return reinterpret_cast<double*>(piece + at); }
+};
+
 void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     if (bytes > 0) require(cudaMemcpyAsync(to, from, bytes, kind, stream), "to copy cells");
 }
@@ -69,35 +92,26 @@ void run_staged(DeviceModel& model, const DeviceStep& step, Lane& lane, Slot& sl
                       status = layout.add<std::int8_t>(piece_cells),
                       counts = layout.add<std::int32_t>(c.counts ? piece_cells * n_cell_counts : 0);
 
+    const Inputs inputs{n, temperature, conditions, S, C};
     const auto pack = [&](Piece& piece) {
         char* const to = piece.host.reserve(layout.size);
-        const auto doubles = [to](std::size_t at) { return reinterpret_cast<double*>(to + at); };
         const std::int64_t first = piece.first, size = piece.size;
-        pack_rows(c.n_cm3 + first * c.cell_stride, c.cell_stride, c.species_stride, size, S, doubles(n));
-        pack_rows(c.temperature_K + first * c.temperature_stride, c.temperature_stride, 0, size, 1,
-                  doubles(temperature));
-        pack_rows(c.dt_s + first * c.dt_stride, c.dt_stride, 0, size, 1, doubles(dt));
-        if (C > 0)
-            pack_rows(c.conditions + first * c.condition_cell_stride, c.condition_cell_stride, c.condition_stride, size,
-                      C, doubles(conditions));
-        if (c.error_dex) pack_rows(c.error_dex + first * c.error_stride, c.error_stride, 0, size, 1, doubles(error));
+        inputs.pack(c, first, size, to);
+        pack_rows(c.dt_s + first * c.dt_stride, c.dt_stride, 0, size, 1, Inputs::doubles(to, dt));
+        if (c.error_dex)
+            pack_rows(c.error_dex + first * c.error_stride, c.error_stride, 0, size, 1, Inputs::doubles(to, error));
         if (step.mask) std::memcpy(to + mask, step.mask + first, size);
     };
     const auto start = [&](Piece& piece) {
         char* const there = piece.device.reserve<char>(layout.size);
         char* const here = piece.host.reserve(layout.size);
-        const auto doubles = [there](std::size_t at) { return reinterpret_cast<double*>(there + at); };
         copy(there, here, sent, cudaMemcpyHostToDevice, stream);
         DeviceStep mine = step;
         mine.call.memory = Space::device;
-        mine.cells.n_cells = piece.size;
-        mine.cells.n_cm3 = doubles(n), mine.cells.cell_stride = S, mine.cells.species_stride = 1;
-        mine.cells.temperature_K = doubles(temperature), mine.cells.temperature_stride = 1;
-        mine.cells.dt_s = doubles(dt), mine.cells.dt_stride = 1;
-        mine.cells.conditions = doubles(conditions), mine.cells.condition_cell_stride = C;
-        mine.cells.condition_stride = 1;
+        inputs.refer(mine.cells, piece.size, there);
+        mine.cells.dt_s = Inputs::doubles(there, dt), mine.cells.dt_stride = 1;
         mine.cells.status = reinterpret_cast<std::int8_t*>(there + status);
-        if (c.error_dex) mine.cells.error_dex = doubles(error), mine.cells.error_stride = 1;
+        if (c.error_dex) mine.cells.error_dex = Inputs::doubles(there, error), mine.cells.error_stride = 1;
         if (step.mask) mine.mask = reinterpret_cast<const std::int8_t*>(there + mask);
         if (c.counts) {
             mine.cells.counts = reinterpret_cast<std::int32_t*>(there + counts);
@@ -147,31 +161,21 @@ void run_staged(DeviceModel& model, const DeviceTrajectory& trajectory, Lane& la
                       out = layout.add<double>(piece_cells * times * S),
                       status = layout.add<std::int8_t>(piece_cells * times);
 
+    const Inputs inputs{n, temperature, conditions, S, C};
     const auto pack = [&](Piece& piece) {
         char* const to = piece.host.reserve(layout.size);
-        const auto doubles = [to](std::size_t at) { return reinterpret_cast<double*>(to + at); };
         const std::int64_t first = piece.first, size = piece.size;
-        pack_rows(c.n_cm3 + first * c.cell_stride, c.cell_stride, c.species_stride, size, S, doubles(n));
-        pack_rows(c.temperature_K + first * c.temperature_stride, c.temperature_stride, 0, size, 1,
-                  doubles(temperature));
-        if (C > 0)
-            pack_rows(c.conditions + first * c.condition_cell_stride, c.condition_cell_stride, c.condition_stride, size,
-                      C, doubles(conditions));
+        inputs.pack(c, first, size, to);
         if (trajectory.mask) std::memcpy(to + mask, trajectory.mask + first * times, size * times);
     };
     const auto start = [&](Piece& piece) {
         char* const there = piece.device.reserve<char>(layout.size);
         char* const here = piece.host.reserve(layout.size);
-        const auto doubles = [there](std::size_t at) { return reinterpret_cast<double*>(there + at); };
         copy(there, here, sent, cudaMemcpyHostToDevice, stream);
         DeviceTrajectory mine = trajectory;
-        CellArrays& cells = mine.step.cells;
         mine.step.call.memory = Space::device;
-        cells.n_cells = piece.size;
-        cells.n_cm3 = doubles(n), cells.cell_stride = S, cells.species_stride = 1;
-        cells.temperature_K = doubles(temperature), cells.temperature_stride = 1;
-        cells.conditions = doubles(conditions), cells.condition_cell_stride = C, cells.condition_stride = 1;
-        mine.trajectory.n_cm3 = doubles(out);
+        inputs.refer(mine.step.cells, piece.size, there);
+        mine.trajectory.n_cm3 = Inputs::doubles(there, out);
         mine.trajectory.status = reinterpret_cast<std::int8_t*>(there + status);
         if (trajectory.mask) mine.mask = reinterpret_cast<const std::int8_t*>(there + mask);
         enqueue(model, mine, lane, slot, stream);
