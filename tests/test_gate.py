@@ -265,3 +265,19 @@ def test_no_threshold_and_every_threshold() -> None:
     assert calibrate([Population(predicted, np.ones(500), np.arange(500), one)], 1, 0.1, 0.01) == -np.inf
     threshold = calibrate([Population(predicted, np.zeros(500), np.arange(500), one)], 1, 0.1, 0.01)[0]
     assert coverage(predicted, np.zeros(500), threshold, 0.1).accepted == 1.0
+
+
+def test_cells_that_are_never_accepted_set_no_threshold() -> None:
+    """What could not be conserved is predicted to err infinitely: the others' threshold is a number all the same."""
+    rng = np.random.default_rng(12)
+    good, bad = noisy_errors(rng, 1000, 0.1), noisy_errors(rng, 1000, 0.6)
+    for population in (good, bad):
+        population.predicted[::100] = np.inf
+    right = replace(good, error=np.full(1000, 1e-3))
+    threshold = calibrate([right], 1, 0.1, 0.02)[0]
+    assert np.isfinite(threshold)
+    assert coverage(right.predicted, right.error, threshold, 0.1).accepted == 0.99
+    assert risk(bad, calibrate([right, bad], 1, 0.1, 0.02)[0]) <= 0.02
+    nowhere = replace(right, predicted=np.full(1000, np.inf))
+    assert calibrate([nowhere], 1, 0.1, 0.02) == -np.inf
+    assert calibrate([right, nowhere], 1, 0.1, 0.02) == threshold

@@ -12,8 +12,8 @@ import pytest
 from inline import Inline
 
 from pychemsurrogate.network import load_network
-from pychemsurrogate.training.dataset import generate, load, read_provenance, recipe_of
-from pychemsurrogate.training.truth import UNITS_PER_CYCLE, Pairs, Recipe, compute_unit, unit_kind
+from pychemsurrogate.training.dataset import load, read_provenance, recipe_of
+from pychemsurrogate.training.truth import Pairs, Recipe, compute_unit, unit_kind
 
 torch = pytest.importorskip("torch")
 
@@ -56,12 +56,6 @@ def sample() -> Pairs:
     units = [next(unit for unit in range(50) if unit_kind(unit) == kind) for kind in ("tracks", "hydro", "brief")]
     pairs = Pairs.concatenate([compute_unit(Recipe(runs_per_unit=16, seed=5), unit)[0] for unit in units])
     return pairs.where(np.random.default_rng(1).permutation(len(pairs))[:600])
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recipe = Recipe(units=UNITS_PER_CYCLE, runs_per_unit=4, seed=7, rtol=1e-2, atol=1e-15)
-    return generate(recipe, tmp_path_factory.mktemp("data") / "tiny.h5", executor=Inline(), progress=False)
 
 
 def wild(finish: tuple[float, int] | None = (0.6, 2)) -> Jump:
@@ -231,19 +225,19 @@ def test_costly_pairs_are_kept_and_a_share_of_the_others(sample: Pairs) -> None:
     assert 0 < (kept.steps < 3).sum() < 0.3 * (sample.steps < 3).sum()
 
 
-def test_the_fit_learns(data: Path, tmp_path: Path) -> None:
+def test_the_fit_learns(tiny_data: Path, tmp_path: Path) -> None:
     recipe = replace(SMALL, samples=96 * 600, tours=0, shares=(1.0,), finish_fraction=0.0)
-    pairs = load(data, "train")
+    pairs = load(tiny_data, "train")
     hard = pairs.where(pairs.steps >= 8)
     before = np.median(evaluate(new_jump(NETWORK, recipe), hard, NETWORK).error)
-    after = np.median(evaluate(fitted(data, tmp_path, recipe), hard, NETWORK).error)
+    after = np.median(evaluate(fitted(tiny_data, tmp_path, recipe), hard, NETWORK).error)
     assert after < 0.85 * before
 
 
 def test_an_interrupted_fit_ends_in_the_same_weights(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fitted(data, tmp_path / "whole")
+    whole = fitted(tiny_data, tmp_path / "whole")
     monkeypatch.setattr(minimise, "_SAVE_EVERY", 50)
     loss, calls = fitting.sharp_loss, 0
 
@@ -256,45 +250,46 @@ def test_an_interrupted_fit_ends_in_the_same_weights(
 
     monkeypatch.setattr(fitting, "sharp_loss", failing)
     with pytest.raises(KeyboardInterrupt):
-        fitted(data, tmp_path / "cut")
-    cut = fitted(data, tmp_path / "cut")
+        fitted(tiny_data, tmp_path / "cut")
+    cut = fitted(tiny_data, tmp_path / "cut")
     assert calls == 180 + 200 - 170  # the steps after the checkpoint at 120 + 50 are done again, no others
     for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(minimise.CheckpointError, match="another recipe"):
-        fitted(data, tmp_path / "cut", replace(SMALL, seed=9))
+        fitted(tiny_data, tmp_path / "cut", replace(SMALL, seed=9))
 
 
-def test_later_rounds_learn_from_visited_states(data: Path, tmp_path: Path) -> None:
-    fitted(data, tmp_path)
+def test_later_rounds_learn_from_visited_states(tiny_data: Path, tmp_path: Path) -> None:
+    fitted(tiny_data, tmp_path)
     visited = load(tmp_path / "visited_1.h5")
     assert len(visited) > 100
-    assert not np.isin(visited.run, load(data).run).any()
+    assert not np.isin(visited.run, load(tiny_data).run).any()
     assert (tmp_path / "map_1.pt").exists()
 
 
-def test_later_rounds_learn_from_fresh_pairs(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_rounds_learn_from_fresh_pairs(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "stream", partial(streaming.stream, executor=Inline()))
     pools: list[fitting.Pool] = []
     draw = fitting.Pool.draw
     monkeypatch.setattr(fitting.Pool, "draw", lambda pool, *given: pools.append(pool) or draw(pool, *given))
     recipe = replace(SMALL, samples=96 * 30, tours=2, fresh_blocks=1, pool_pairs=700)
-    fitted(data, tmp_path, recipe)
-    given, fresh = load(data), [load(tmp_path / f"fresh_{tour}.h5") for tour in (1, 2)]
+    fitted(tiny_data, tmp_path, recipe)
+    given, fresh = load(tiny_data), [load(tmp_path / f"fresh_{tour}.h5") for tour in (1, 2)]
     visited = load(tmp_path / "visited_1.h5")
     runs = [set(pairs.run.tolist()) for pairs in (given, visited, *fresh)]
     assert sum(map(len, runs)) == len(set().union(*runs))
     assert not np.isin(np.concatenate([pairs.start[:, 0] for pairs in fresh]), given.start[:, 0]).any()
     assert all(len(pairs) > 100 for pairs in fresh)
-    assert len(costly(load(data, "train"), recipe)) > 700
+    assert len(costly(load(tiny_data, "train"), recipe)) > 700
     assert [len(pool) for pool in pools] == [700, 700, 700]  # the oldest leave
     last = min(700, len(fresh[1]))
     target = torch.as_tensor(np.log10(fresh[1].end[-last:].astype(float) + 1e-16)).float()
     torch.testing.assert_close(pools[2].data.target[-last:], target)
 
 
-def test_training_makes_a_model_file(data: Path, tmp_path: Path) -> None:
-    train(data, tmp_path / "tiny.pcs", SMALL, progress=False, held_out=data)
+def test_training_makes_a_model_file(tiny_data: Path, tmp_path: Path) -> None:
+    """However well the tiny fit does: the implicit steps alone err above 1 dex less often than alpha allows."""
+    train(tiny_data, tmp_path / "tiny.pcs", SMALL, progress=False, held_out=tiny_data)
     model = ModelFile.read(tmp_path / "tiny.pcs")
     assert isinstance(from_arrays(model.arrays, NETWORK.tables()), Jump)
     assert model.meta["provenance"]["recipe"]["experts"] == 3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pychemsurrogate.status import Status
 
 torch = pytest.importorskip("torch")
 
+from rounding import PRODUCTS, OtherKernels  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
@@ -96,21 +97,21 @@ def test_a_report_that_is_fetched_later_is_fetched_once() -> None:
 @pytest.mark.parametrize("mode", ["auto", "surrogate"])
 @pytest.mark.parametrize("model", MODELS)
 def test_masks_give_what_indices_give(mixed: Cells, model: str, mode: str) -> None:
-    """The CPU packs the cells that a path sees; a GPU computes all and writes some."""
+    """The CPU packs the cells that a path sees; a GPU computes all and writes some. In float64, which rounds little."""
     options = {"audit": 0.05, "exact_every": 20, "target_error_dex": 0.05} if "multi" not in model else {}
     if model.startswith("seed"):
         options = {}
     answers = []
     for compact in (True, False):
         some = given(mixed, mask=torch.arange(len(mixed[0])) % 11 != 10)
-        report = engine_of(model, mode, compact=compact, **options).step(some)
+        report = engine_of(model, mode, compact=compact, precision="float64", **options).step(some)
         answers.append((some.n.numpy(), report))
     (n, report), (masked_n, masked) = answers
     assert np.array_equal(report.status, masked.status)
     served = report.status == Status.SURROGATE
     assert np.array_equal(n[~served], masked_n[~served], equal_nan=True)
     seen = served[:, None] & (n > 1e-14 * n.sum(1, keepdims=True))
-    check_dex(n[seen], masked_n[seen])
+    assert dex(n[seen], masked_n[seen]).max() <= 1e-9
     for name in ("refused_box", "refused_error", "refused_budget", "audited", "violations", "repaired", "by_path"):
         assert getattr(report, name) == getattr(masked, name), name
     assert masked.defect_max == pytest.approx(report.defect_max, rel=1e-4)
@@ -432,37 +433,52 @@ class Tf32(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function._schema.name.split("::")[1]
-        if name in ("addmm", "mm", "bmm", "baddbmm") and args[-1].dtype == torch.float32:
+        if name in PRODUCTS and args[-1].dtype == torch.float32:
             args = (*args[:-2], *(rounded_to_tf32(factor) for factor in args[-2:]))
         return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("model", ["osu_09_2008-fast", "osu_09_2008-accurate", "osu_09_2008-multiclock"])
 def test_error_of_the_nets_precision(cells: Cells, model: str) -> None:
-    """float32 agrees with float64 to what the engines agree to; tf32, emulated here, errs up to the gate's targets."""
-    answers = {}
-    for precision in ("float64", "float32", "tf32"):
-        engine = engine_of(model, "surrogate", precision=precision)
+    """float32 errs as far as its rounding reaches, tf32, emulated here, up to the gate's targets."""
+
+    def answer(precision: str, mode: Any) -> tuple[Any, Any]:
         some = given(cells)
-        with Tf32() if precision == "tf32" else torch.no_grad():
-            report = engine.step(some)
-        answers[precision] = some.n.numpy(), report.status
-    exact, status = answers.pop("float64")
-    assert all(np.array_equal(status, other) for _, other in answers.values())
-    check_precision(exact, status, answers["float32"][0], answers["tf32"][0])
+        with torch.no_grad(), mode:
+            report = engine_of(model, "surrogate", precision=precision).step(some)
+        return some.n.numpy(), report.status
+
+    exact, status = answer("float64", nullcontext())
+    float32, *others = (answer("float32", mode) for mode in (nullcontext(), *map(OtherKernels, range(4))))
+    tf32 = answer("tf32", Tf32())
+    assert all(np.array_equal(status, other) for _, other in (float32, *others, tf32))
+    check_precision(exact, status, float32[0], tf32[0])
+    # A few cells amplify what rounding does to them: how far, other roundings of the same products tell.
+    seen = learned_where(exact, status)
+    tails = [np.quantile(dex(other[seen], exact[seen]), [0.999, 1.0]) for other, _ in (float32, *others)]
+    assert (tails[0] <= 2.0 * np.max(tails[1:], axis=0)).all()
+
+
+def dex(one: Any, other: Any) -> Any:
+    return np.append(0.0, np.abs(np.log10(one / other)))
+
+
+def learned_where(exact: Any, status: Any) -> Any:
+    """Which abundances (B, S) count."""
+    return (status == Status.SURROGATE)[:, None] & (exact > 1e-14 * exact.sum(1, keepdims=True))
 
 
 def check_dex(one: Any, other: Any) -> None:
-    """Two runs of float32 nets: as far apart as each is from float64 (below)."""
-    apart = np.append(0.0, np.abs(np.log10(one / other)))
-    assert np.quantile(apart, 0.999) <= 1e-5
-    assert apart.max() <= 5e-5
+    """Two runs of float32 nets, or one and float64: all but a few cells, which amplify rounding, are equal to 1e-5."""
+    apart = dex(one, other)
+    assert np.quantile(apart, 0.99) <= 1e-5
+    assert apart.max() <= 1e-3
 
 
 def check_precision(exact: Any, status: Any, float32: Any, tf32: Any) -> None:
-    seen = (status == Status.SURROGATE)[:, None] & (exact > 1e-14 * exact.sum(1, keepdims=True))
+    seen = learned_where(exact, status)
     check_dex(float32[seen], exact[seen])
-    tensor = np.abs(np.log10(tf32[seen] / exact[seen]))
+    tensor = dex(tf32[seen], exact[seen])
     assert 1e-4 < tensor.max() <= 0.2  # the stated bound, and why tf32 is not the default
     assert np.quantile(tensor, 0.99) <= 5e-3
 

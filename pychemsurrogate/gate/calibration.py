@@ -161,6 +161,7 @@ def _holds(population: Population, thresholds: FloatArray, rho: float, target: f
 
 def _threshold(cells: Population, rho: float, target: float, alpha: float, part: bool = False) -> float:
     """Of one group of cells; of a part of another group the counted share is bounded alone, for it may be too small."""
+    cells = _where(cells, np.isfinite(cells.predicted))  # others are never accepted
     if not len(cells.run):
         return np.inf if part else -np.inf
     order = np.argsort(cells.predicted, kind="stable")
