@@ -1,8 +1,10 @@
 # Every target sets up what it needs (tools/setup.sh says what it does; a second run reuses it).
-# PYTHON: the interpreter for the virtual environment. TORCH: the requirement that `make test` installs.
+# PYTHON: the interpreter for the virtual environment. TORCH: the requirement that `make test` installs. WORKERS: how many
+# processes it runs the tests in.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+WORKERS ?= 2
 BIN := $(CURDIR)/.venv/bin
 SETUP := PYTHON="$(PYTHON)" TORCH="$(TORCH)" tools/setup.sh
 
@@ -18,7 +20,7 @@ demo: ## build everything, run the 2-D hydro code with the shipped model, show i
 test: ## all checks and tests (minutes)
 	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev
 	@$(MAKE) --no-print-directory check
-	@"$(BIN)/python" -m pytest
+	@"$(BIN)/python" -m pytest -n "$(WORKERS)" --dist loadfile
 
 test-long: ## the tests marked long as well (tens of minutes)
 	@$(SETUP) system fortran qemu pkgconfig valgrind mpi venv package test torch dev release hosts cuda-build

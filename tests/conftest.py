@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import Network, load_network, parse_network
 from pychemsurrogate.training.dataset import generate
 from pychemsurrogate.training.truth import UNITS_PER_CYCLE, Recipe
+
+# Two workers share the cores (Makefile): threads that wait for work must not take the other's time. Read by libgomp.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 DATA = Path(__file__).parent / "data"
 YEAR_S = 3.15576e7
@@ -45,6 +50,13 @@ A -> B | arrhenius | 0.04 0 0
 B + B -> C + B | arrhenius | 3e7 0 0
 B + C -> A + C | arrhenius | 1e4 0 0
 """
+
+
+@pytest.fixture(autouse=True)
+def torch_on_one_thread() -> None:
+    """Small tensors, many operations: threads that wait for each other would take most of the time."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +96,15 @@ class NativeBuild:
         return program
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Two test runs, or two workers of one, must not build over each other."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build(*targets: str) -> NativeBuild:
     """Configure and build the targets (pcs, pcs_fortran; none: all); what is up to date is kept."""
     fortran = "ON" if has_fortran() else "OFF"
@@ -107,18 +118,24 @@ def build(*targets: str) -> NativeBuild:
         f"-DPython_EXECUTABLE={sys.executable}",
     ]
     chosen = ["--target", *targets] if targets else []
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with (BUILD / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once must not build over each other
+    with alone():
         run(["cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", *options])
         run(["cmake", "--build", BUILD, *chosen])
     return NativeBuild(BUILD, (ROOT / "bindings" / "c",), BUILD / "fortran")
 
 
+def compile_emulated(native: NativeBuild, flags: list[str], sources: list[Path], program: Path) -> None:
+    """Compile CUDA sources for the emulated runtime and link them to the build's pcs_core and cudart_emulated."""
+    link = [native.folder / "libpcs_core.a", f"-L{native.libraries}", f"-Wl,-rpath,{native.libraries}"]
+    link += ["-lcudart_emulated", "-fopenmp", "-ldl"]
+    run(["g++", *flags, "-x", "c++", *sources, "-x", "none", *link, "-o", program])
+
+
 def install() -> Path:
     """The prefix of an installation of the build, made anew."""
     build()
-    run(["cmake", "--install", BUILD, "--prefix", BUILD / "prefix"])
+    with alone():
+        run(["cmake", "--install", BUILD, "--prefix", BUILD / "prefix"])
     return BUILD / "prefix"
 
 
@@ -130,8 +147,9 @@ def cloud_hydro(*, mpi: bool = False) -> Path:
         f"-DEXAMPLE_MPI={'ON' if mpi else 'OFF'}",
         f"-DCMAKE_Fortran_FLAGS=-Werror{' -fcheck=bounds' if mpi else ''}",
     ]
-    run(["cmake", "-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options])
-    run(["cmake", "--build", folder])
+    with alone():
+        run(["cmake", "-S", ROOT / "fortran_example", "-B", folder, "-G", "Ninja", *options])
+        run(["cmake", "--build", folder])
     return folder / "cloud_hydro"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from device_memory import emulated, real
 from large_network import Cells, gas, hydrocarbons
-from native_build import ROOT, run
+from native_build import ROOT, build, compile_emulated, run
 from numpy.typing import NDArray
 
 from pychemsurrogate.integrators import NativeRosenbrock, conservation_defect
@@ -76,13 +76,11 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("gpu_large")
-    flags = ["-std=c++20", "-O1", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    includes = [f"-I{path}" for path in (EMULATOR, CUDA, NATIVE / "include")]
-    sources = [EMULATOR / "emulator.cpp", ROOT / "tests" / "cuda" / "large_harness.cu"]
-    sources += [NATIVE / "src" / f"{name}.cpp" for name in ("plan", "model_file", "masses")]
-    run(["g++", *flags, "-DPCS_SCALAR", *includes, "-x", "c++", *sources, "-o", folder / "large_harness"])
-    return folder / "large_harness"
+    native, program = build("pcs_core", "cudart_emulated"), tmp_path_factory.mktemp("gpu_large") / "large_harness"
+    flags = ["-std=c++20", "-O1", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"]
+    flags += ["-DPCS_SCALAR", *(f"-I{path}" for path in (EMULATOR, CUDA, NATIVE / "include"))]
+    compile_emulated(native, flags, [ROOT / "tests" / "cuda" / "large_harness.cu"], program)
+    return program
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_build import ROOT, run
+from native_build import ROOT, build, compile_emulated, run
 from numpy.typing import NDArray
 from workload import workload
 
 from pychemsurrogate import _native
 from pychemsurrogate.integrators import conservation_defect
-from pychemsurrogate.model_file import ModelFile, shipped_model_path
+from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network
 from pychemsurrogate.status import Status
 
@@ -98,29 +98,17 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("gpu_learned")
-    flags = ["-std=c++20", "-O1", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    core = [NATIVE / "src" / f"{name}.cpp" for name in ("plan", "model_file", "masses")]
-    generator = [NATIVE / "src" / f"{name}.cpp" for name in ("generate", "generate_main")]
-    run(["g++", "-std=c++20", f"-I{NATIVE / 'include'}", *core, *generator, "-o", folder / "generate"])
-    (folder / "pcs_generated").mkdir()
-    code = run([folder / "generate", shipped_model_path("osu_09_2008")])
-    (folder / "pcs_generated" / "network.inc").write_text(code, encoding="utf-8")
-    includes = [f"-I{path}" for path in (EMULATOR, CUDA, NATIVE / "include", folder)]
-    core += [NATIVE / "src" / f"{name}.cpp" for name in ("surrogate", "calibration")]
-    sources = [
-        EMULATOR / "emulator.cpp",
-        *CUDA.glob("learned*.cu"),
-        ROOT / "tests" / "cuda" / "learned_harness.cu",
-        *core,
-    ]
-    defined = ["-DPCS_SCALAR", "-DPCS_GENERATED"]
+    native, program = build("pcs_core", "cudart_emulated"), tmp_path_factory.mktemp("gpu_learned") / "learned_harness"
+    flags = ["-std=c++20", "-O1", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"]
+    flags += ["-DPCS_SCALAR", "-DPCS_GENERATED"]
     # A GPU fuses multiplications and additions as AVX2 does: in single precision, a cell where the nets extrapolate
     # differs by up to 1e-4 dex between CPUs that do and that do not.
     if _native.isa() not in ("sse2", "scalar"):
-        defined += ["-mfma", "-fexpensive-optimizations"]
-    run(["g++", *flags, *defined, *includes, "-x", "c++", *sources, "-o", folder / "learned_harness"])
-    return folder / "learned_harness"
+        flags += ["-mfma", "-fexpensive-optimizations"]
+    includes = [f"-I{path}" for path in (EMULATOR, CUDA, NATIVE / "include", native.folder / "generated")]
+    sources = [*CUDA.glob("learned*.cu"), ROOT / "tests" / "cuda" / "learned_harness.cu"]
+    compile_emulated(native, [*flags, *includes], sources, program)
+    return program
 
 
 @dataclass(frozen=True)

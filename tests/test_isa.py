@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from test_c import SOURCES, read_result, write_cells
 from workload import Workload, cell_errors, workload
 
+from pychemsurrogate import _native
 from pychemsurrogate.network import Network
 
 # What the processor must have for each, as /proc/cpuinfo spells it.
@@ -76,12 +77,16 @@ def lacks_scalar() -> bool:
     return result.returncode != 0
 
 
+def why_not(isa: str) -> str:
+    """Why it is not run here; empty if it is."""
+    if not available(isa):
+        return f"the processor lacks {isa}"
+    return f"{isa} is what the other files run on here" if isa == _native.isa() else ""
+
+
 isas = pytest.mark.parametrize(
     "isa",
-    [
-        pytest.param(name, marks=pytest.mark.skipif(not available(name), reason=f"the processor lacks {name}"))
-        for name in NEEDS
-    ]
+    [pytest.param(name, marks=pytest.mark.skipif(bool(why_not(name)), reason=why_not(name))) for name in NEEDS]
     + [pytest.param(SCALAR, marks=[pytest.mark.long, pytest.mark.skipif(lacks_scalar(), reason=WITHOUT_SCALAR)])],
 )
 

@@ -6,7 +6,7 @@ On a machine without a GPU the same code runs on CPU tensors, where every operat
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -54,15 +54,6 @@ def engine_of(model: str, mode: str = "auto", *, compact: bool = False, **option
 def given(cells: Cells, **more: Any) -> Given:
     n, dt, temperature, zeta = (torch.tensor(array) for array in cells)
     return Given(n, dt, temperature, (zeta[:, 0],), **more)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors, many operations: threads that wait for each other would take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
