@@ -186,7 +186,9 @@ def test_the_model_file_keeps_it(sample: Pairs) -> None:
 # --- the optimiser ----------------------------------------------------------------------------------------------------
 
 
-def test_muon_is_torchs_on_every_matrix_of_a_stack() -> None:
+def test_muon_is_torchs_on_every_matrix_of_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In single precision: in bfloat16 both differ by as much as their kernels do."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.float)
     torch.manual_seed(1)
     start = torch.randn(3, 12, 7)
     stack = torch.nn.Parameter(start.clone())
@@ -198,7 +200,7 @@ def test_muon_is_torchs_on_every_matrix_of_a_stack() -> None:
             parameter.grad = gradient.clone()
         ours.step()
         theirs.step()
-    torch.testing.assert_close(stack.detach(), torch.stack([p.detach() for p in single]), rtol=0.0, atol=0.02)
+    torch.testing.assert_close(stack.detach(), torch.stack([p.detach() for p in single]), rtol=0.0, atol=1e-4)
     assert (stack - start).abs().mean() > 0.05
 
 
