@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pychemsurrogate.evaluation import seed_timing
 from pychemsurrogate.evaluation.seed_baselines import PUBLISHED, NearestNeighbour, RadialBasis
 from pychemsurrogate.evaluation.seed_metrics import (
     DEX_PER_UNIT,
@@ -21,7 +24,7 @@ from pychemsurrogate.evaluation.seed_metrics import (
     relative_error_physical,
 )
 from pychemsurrogate.evaluation.seed_table import Row, csv_table, markdown_table, quoted_row, row_of, text_table
-from pychemsurrogate.evaluation.seed_timing import plain_solve_ivp, seconds_per_trajectory
+from pychemsurrogate.evaluation.seed_timing import plain_solve_ivp
 from pychemsurrogate.integrators import NativeRosenbrock, ScipyBDF
 from pychemsurrogate.network import Network
 
@@ -128,11 +131,19 @@ def test_plain_solve_ivp_is_right(osu: Network, plane: tuple[np.ndarray, np.ndar
     assert np.abs(np.log10(plain / reference)).max() < 1e-2
 
 
-def test_timing_divides_by_the_trajectories() -> None:
-    def spin() -> int:
-        return sum(range(200_000))
+def test_timing_divides_by_the_trajectories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only work moves."""
+    now = 0.0
 
-    assert seconds_per_trajectory(spin, 1) / seconds_per_trajectory(spin, 10) == pytest.approx(10, rel=0.5)
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(seed_timing, "time", SimpleNamespace(process_time=lambda: now))
+    for seconds, calls in ((0.01, 1 + 7 * 5), (2.0, 1 + 3), (20.0, 1)):
+        before = now
+        assert seed_timing.seconds_per_trajectory(partial(work, seconds), 10) == pytest.approx(seconds / 10)
+        assert now - before == pytest.approx(calls * seconds)
 
 
 def some_rows() -> list[Row]:
