@@ -18,7 +18,7 @@ from workload import cell_errors, workload
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import load_network
 
-LADDER = (1e-1, 5e-2, 3e-2, 2e-2, 1e-2, 5e-3, 2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+LADDER = (3e-2, 2e-2, 1.5e-2, 1e-2, 5e-3, 2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 
 
 def atol(rtol: float) -> float:
