@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 BATCH = 20_000  # cells at a time
 LIMITS = (0.1, 0.3, 1.0)  # dex
 STEP = 0.01  # of an input, for the condition
+SETTINGS: dict[str, dict[str, float]] = {"default": {}, "target 0.1": {"target_error_dex": 0.1}}
 TRUTH = {"rtol": 1e-6, "atol": 1e-22, "max_steps": 10**6}
 
 FloatArray = NDArray[np.float64]
@@ -52,9 +53,7 @@ class Draw:
         self.x[np.arange(self.cells), self.rng.choice(chosen, self.cells)] = values
 
     def put_hydrogen(self, *names: str) -> None:
-        """All hydrogen in one of the names."""
-        for name in names:
-            assert name in ("H", "H2", "H+")
+        """All hydrogen in one of the names, of H, H2, H+."""
         self.put(1.0, *names)
         self.x[:, self.network.species_index("H2")] *= 0.5
 
@@ -158,8 +157,8 @@ class Tally:
     """Errors of one kind at one setting: all that are large, and the condition of their cells."""
 
     cells: int = 0
-    large: FloatArray = np.empty(0)
-    conditions: FloatArray = np.empty(0)
+    large: FloatArray = field(default_factory=lambda: np.empty(0))
+    conditions: FloatArray = field(default_factory=lambda: np.empty(0))
     largest_small: float = 0.0  # of the errors up to LIMITS[0]
 
     def add(self, network: Network, cells: Workload, truth: FloatArray, n: FloatArray) -> None:
@@ -185,16 +184,11 @@ class Tally:
         return f"{self.cells:>9}{shares}{worst:>8.3f}{len(apart):>8}{apart.max(initial=0.0):>8.2f}"
 
 
-def settings() -> dict[str, dict[str, float]]:
-    """The options of Solver.load, by name."""
-    return {"default": {}, "target 0.1": {"target_error_dex": 0.1}}
-
-
 def campaign(network: Network, kind: str, cells: int, seed: int) -> dict[str, Tally]:
     """The errors of `cells` cells of a kind at every setting. Raises RuntimeError if a cell fails."""
     exact = NativeRosenbrock(network, **TRUTH)
-    tallies = {name: Tally() for name in settings()}
-    solvers = {name: Solver.load("osu_09_2008", mode="exact", **options) for name, options in settings().items()}
+    tallies = {name: Tally() for name in SETTINGS}
+    solvers = {name: Solver.load("osu_09_2008", mode="exact", **options) for name, options in SETTINGS.items()}
     for number, begin in enumerate(range(0, cells, BATCH)):
         batch = KINDS[kind](network, min(BATCH, cells - begin), seed + 1000 * number)
         truth, status = exact.advance(*batch.given)
@@ -217,9 +211,13 @@ def main() -> None:
     options = parser.parse_args()
     network = load_network("osu_09_2008")
     say = Table()
-    say(f"native integrator ({_native.isa()}), {options.cells} cells of each kind, seed {options.seed}")
-    say(*describe_machine())
-    say("shares of all cells that err by more than so many dex, and the worst; ill-conditioned cells that err by more than")
+    say(
+        f"native integrator ({_native.isa()}), {options.cells} cells of each kind, seed {options.seed}",
+        *describe_machine(),
+    )
+    say(
+        "shares of all cells that err by more than so many dex, and the worst; ill-conditioned cells that err by more than"
+    )
     say("0.1 dex apart: their number, and the worst of them")
     head = "".join(f"{f'> {limit:g}':>10}" for limit in LIMITS)
     say(f"{'kind':<12}{'tolerances':<12}{'cells':>9}{head}{'worst':>8}{'apart':>8}{'worst':>8}")

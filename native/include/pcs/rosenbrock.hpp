@@ -165,7 +165,7 @@ namespace error_control {
 constexpr double allowed = 5;     // largest estimate of any species in a step, times rtol x; it errs on the high side
 constexpr double decay_time = 2;  // an error has time to decay if so many steps' length of the call remains
 constexpr double unfiltered = 3;  // the estimate before decay may be so many times larger, ...
-constexpr double widest = 1e-2;   // ... but not beyond what this rtol allows
+constexpr double widest = 5e-3;   // ... but not beyond what this rtol allows
 constexpr double amid = 5.0 / 6;  // the estimate counts so many times, ...
 constexpr double near_end = 4;    // ... so many if less than a step's length remains, ...
 constexpr double whole_call = 8;  // ... and so many if the step is the whole call
@@ -221,8 +221,8 @@ PCS_FN inline int8_t let_go(const CellArrays& cells, const IntegratorSettings& s
 // propagated over gamma h by implicit Euler, (I - gamma h J)^-1.
 PCS_FN inline Int has_time_to_decay(Vec left, Vec h) { return (left > 0.0) & (left >= error_control::decay_time * h); }
 
-// Large errors are not forgiven so: they can carry a cell past a branch of the chemistry that ends during the call, and
-// no later step would see it. How many times larger than its propagated form an estimate may be.
+// How many times what is allowed an estimate may be where it has time to decay. Large errors are not forgiven: they can
+// carry a cell past the end of a branch of the chemistry, and no later step would see it.
 PCS_FN inline double forgiven(double rtol) {
     const double most = error_control::widest / rtol;
     return most < error_control::unfiltered ? most : error_control::unfiltered;
