@@ -18,7 +18,7 @@ from workload import cell_errors, workload
 from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.network import load_network
 
-LADDER = (1e-1, 5e-2, 3e-2, 2e-2, 1e-2, 5e-3, 2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+LADDER = (3e-2, 2e-2, 1.5e-2, 1e-2, 5e-3, 2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 5e-7)
 
 
 def atol(rtol: float) -> float:
@@ -47,7 +47,7 @@ def main() -> None:
             if np.any(status < 0):
                 raise RuntimeError(f"{np.sum(status < 0)} cells failed at rtol {rtol:g}")
             worst = max(worst, float(np.quantile(cell_errors(n, truth, weights), 0.99)))
-        print(f"{rtol:>8.0e} {atol(rtol):>8.0e} {worst:>15.1e}", flush=True)
+        print(f"{rtol:>8.1e} {atol(rtol):>8.0e} {worst:>15.1e}", flush=True)
 
 
 if __name__ == "__main__":

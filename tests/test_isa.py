@@ -112,6 +112,12 @@ def test_integrator_keeps_its_promises(isa: str) -> None:
 
 
 @isas
+def test_integrator_stays_on_the_branch(isa: str) -> None:
+    """Of starts whose chemistry leaves one branch for another; kernels of the library and tables."""
+    assert "6 passed" in passed(isa, "test_exact_errors.py", "branch")
+
+
+@isas
 def test_formulas_keep_their_promises(isa: str) -> None:
     """What test_expression.py says of values and bits."""
     chosen = "native_values or itself_alone or by_formulas"

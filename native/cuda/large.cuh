@@ -513,11 +513,12 @@ class LargeIntegrator {
         const double left = (dt - t) - h;  // of the call, after this step
         double* const estimate = last_stage();
         double error = largest_error(estimate, w.x_new);
-        if (bool(has_time_to_decay(left, h))) {
+        const double excess = forgiven(settings.rtol);
+        if (excess > 1 && bool(has_time_to_decay(left, h))) {
             crew.each(S, [&](int i) { estimate[i] /= Rodas4::gamma * h; });
             crew.wait();
             chemistry.solve(estimate);
-            const double decayed = largest_error(estimate, w.x_new), before = error / error_control::unfiltered;
+            const double decayed = largest_error(estimate, w.x_new), before = error / excess;
             error = decayed > before ? decayed : before;
         }
         return error * error_weight(t, h, left)[0];

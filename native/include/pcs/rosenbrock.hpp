@@ -164,9 +164,11 @@ PCS_FN inline void rosenbrock_step(const Chemistry& chemistry, int S, const Inte
 namespace error_control {
 constexpr double allowed = 5;     // largest estimate of any species in a step, times rtol x; it errs on the high side
 constexpr double decay_time = 2;  // an error has time to decay if so many steps' length of the call remains
-constexpr double unfiltered = 3;  // the estimate before decay may be so many times larger
-constexpr double near_end = 4;    // the estimate counts so many times if less than a step's length remains
-constexpr double whole_call = 8;  // ... or if the step is the whole call
+constexpr double unfiltered = 3;  // the estimate before decay may be so many times larger, ...
+constexpr double widest = 5e-3;   // ... but not beyond what this rtol allows
+constexpr double amid = 5.0 / 6;  // the estimate counts so many times, ...
+constexpr double near_end = 4;    // ... so many if less than a step's length remains, ...
+constexpr double whole_call = 8;  // ... and so many if the step is the whole call
 constexpr double safety = 0.9, smallest_factor = 0.2, largest_factor = 6;
 constexpr double first_rejected = 0.5, rejected_again = 0.25;  // largest factors
 }  // namespace error_control
@@ -219,11 +221,18 @@ PCS_FN inline int8_t let_go(const CellArrays& cells, const IntegratorSettings& s
 // propagated over gamma h by implicit Euler, (I - gamma h J)^-1.
 PCS_FN inline Int has_time_to_decay(Vec left, Vec h) { return (left > 0.0) & (left >= error_control::decay_time * h); }
 
+// How many times what is allowed an estimate may be where it has time to decay. Large errors are not forgiven: they can
+// carry a cell past the end of a branch of the chemistry, and no later step would see it.
+PCS_FN inline double forgiven(double rtol) {
+    const double most = error_control::widest / rtol;
+    return most < error_control::unfiltered ? most : error_control::unfiltered;
+}
+
 // How many times the error of a step counts that begins at t.
 PCS_FN inline Vec error_weight(Vec t, Vec h, Vec left) {
     using namespace error_control;
     const Int whole = (left <= 0.0) & (t == 0.0);
-    return select(whole, broadcast(whole_call), select(left < h, broadcast(near_end), broadcast(1.0)));
+    return select(whole, broadcast(whole_call), select(left < h, broadcast(near_end), broadcast(amid)));
 }
 
 // Whether a step is accepted, and by what its size changes (Hairer & Wanner, IV.8: order 4).
@@ -323,11 +332,12 @@ class Integrator {
         const Vec left = (dt - t) - h;  // of the call, after this step
         Vec error = largest_error(plan.n_species, w.K[5], w.x_new, settings.rtol, settings.atol);
         const Int decays = has_time_to_decay(left, h);
-        if (any(decays)) {
+        const double excess = forgiven(settings.rtol);
+        if (excess > 1 && any(decays)) {
             for (int i = 0; i < plan.n_species; ++i) w.K[5][i] /= Rodas4::gamma * h;
             chemistry.solve(w.M, w.K[5]);
             const Vec decayed = largest_error(plan.n_species, w.K[5], w.x_new, settings.rtol, settings.atol);
-            error = decays ? max(decayed, error / error_control::unfiltered) : error;
+            error = decays ? max(decayed, error / excess) : error;
         }
         return error * error_weight(t, h, left);
     }
