@@ -218,8 +218,8 @@ def main() -> None:
     say = Table()
     title = f"native integrator ({_native.isa()}), {options.cells} cells of each kind, seed {options.seed}"
     say(title, *describe_machine())
-    say("shares of cells that err by more than so many dex, the worst; ill-conditioned ones that err by more than 0.1")
-    say("dex apart: their number, and the worst of them")
+    say("shares of cells that err by more than so many dex, and the worst; ill-conditioned ones that err by more than")
+    say("0.1 dex apart: their number, and the worst of them")
     head = "".join(f"{f'> {limit:g}':>10}" for limit in LIMITS)
     say(f"{'kind':<12}{'tolerances':<12}{'cells':>9}{head}{'worst':>8}{'apart':>8}{'worst':>8}")
     for kind in KINDS:

@@ -278,7 +278,7 @@ def rollouts(case: Case) -> Figures:
                 "unchanged": (Status.UNCHANGED,),
                 "integrator": (Status.EXACT_ROUTED, Status.EXACT_REQUESTED, Status.EXACT_REFRESH),
                 "surrogate": (Status.SURROGATE,),
-                "refused": (Status.EXACT_BOX, Status.EXACT_ERROR),
+                "refused": (Status.EXACT_BOX, Status.EXACT_DISTANCE, Status.EXACT_ERROR),
                 "budget": (Status.EXACT_BUDGET,),
             }.items():
                 served[name][label] += int(np.isin(report.status, statuses).sum())

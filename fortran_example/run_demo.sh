@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 case_file=${1:-$here/cases/colliding_flows.nml}
-model=${MODEL:-osu_09_2008}
+model=${MODEL:-osu_09_2008-accurate}
 output=${OUTPUT:-$here/output}
 build=$root/build/demo
 

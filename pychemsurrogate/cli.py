@@ -117,16 +117,24 @@ def plot(folder: str, compare: str | None, out: str | None) -> None:
     show_default=True,
     help="What to keep; may be given more than once. shifted: collapse and shock tracks; outside: beyond each bound.",
 )
+@click.option("--unusual", is_flag=True, help="Pairs that start from unusual gas, of which the gate learns.")
 @click.option("--workers", default=None, type=int, help="Processes (default: one a core).")
 def data(
-    output: str, name: str, units: int, runs_per_unit: int, seed: int, splits: tuple[str, ...], workers: int | None
+    output: str,
+    name: str,
+    units: int,
+    runs_per_unit: int,
+    seed: int,
+    splits: tuple[str, ...],
+    unusual: bool,
+    workers: int | None,
 ) -> None:
     """Compute a training or test data set with the native integrator; an interrupted one is continued."""
     from pychemsurrogate.training.dataset import DatasetError, generate
     from pychemsurrogate.training.truth import Recipe
 
     try:
-        recipe = Recipe(network=name, units=units, runs_per_unit=runs_per_unit, seed=seed, splits=splits)
+        recipe = Recipe(name, units, runs_per_unit, seed, splits, unusual)
         path = generate(recipe, output, workers=workers)
     except (DatasetError, ValueError) as error:
         raise click.ClickException(str(error)) from None
@@ -169,7 +177,7 @@ def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
     default=None,
     help="Which map to train (default: fast).",
 )
-@click.option("--samples", default=None, type=float, help="Training samples that the map sees, with repetition.")
+@click.option("--samples", default=None, type=float, help="Samples that the map (with --gate-of: the head) sees.")
 @click.option(
     "--stream",
     "blocks",
@@ -179,6 +187,14 @@ def record(folder: str, output: str, name: str, count: int, seed: int) -> None:
     help="Blocks of fresh pairs (some 90 thousand each) that the native integrator makes for every later round, or for "
     "--continue (default there: 20 without DATASET, else 0).",
 )
+@click.option(
+    "--unusual",
+    multiple=True,
+    metavar="FILE",
+    help="A data set of unusual gas (data --unusual) for the gate; repeatable.",
+)
+@click.option("--gate-of", "gated", default=None, metavar="MODEL", help="Keep this model's map; make its gate anew.")
+@click.option("--alpha", default=None, type=float, help="With --gate-of: share of accepted cells that may be wrong.")
 @click.option("--continue", "parent", default=None, metavar="MODEL", help="Train this model file's map further.")
 @click.option(
     "--from", "logs", multiple=True, metavar="LOG", help="What it learns from: a log of refused states; more than once."
@@ -195,6 +211,9 @@ def train(
     kind: str | None,
     samples: float | None,
     blocks: int | None,
+    unusual: tuple[str, ...],
+    gated: str | None,
+    alpha: float | None,
     parent: str | None,
     logs: tuple[str, ...],
     seed: int,
@@ -204,12 +223,17 @@ def train(
     """Train a surrogate on DATASET (made by `data`), calibrate its gate, and write the model file.
 
     With --continue MODEL --from LOG it learns on from the states that a host's runs refused or audited
-    (Solver.load(..., log=LOG)), beside pairs of DATASET, a data set of MODEL's recipe, or fresh ones.
+    (Solver.load(..., log=LOG)), beside pairs of DATASET, a data set of MODEL's recipe, or fresh ones. With --gate-of
+    MODEL its error head, distance and thresholds are made anew from DATASET and the data sets of unusual gas.
     """
     if parent is None and dataset is None:
         raise click.UsageError("name a DATASET, or a model to --continue")
     if (parent is None) != (not logs):
         raise click.UsageError("--continue MODEL and --from LOG go together")
+    if gated is not None and (dataset is None or parent is not None or kind is not None):
+        raise click.UsageError(
+            "--gate-of MODEL needs a DATASET, and keeps the model's map: neither --map nor --continue"
+        )
     if parent is not None and kind is not None:
         raise click.UsageError("--continue keeps the model's own map: leave --map out")
     if kind == "multiclock" and blocks:
@@ -221,10 +245,10 @@ def train(
     from pychemsurrogate.model_file import ModelFileError
     from pychemsurrogate.state_log import LogError
     from pychemsurrogate.training.dataset import DatasetError
-    from pychemsurrogate.training.learn_on import ContinueError, learn_on
+    from pychemsurrogate.training.learn_on import learn_on
     from pychemsurrogate.training.minimise import CheckpointError
     from pychemsurrogate.training.recipe import RECIPES, ContinueRecipe, JumpRecipe
-    from pychemsurrogate.training.train import accuracy_table
+    from pychemsurrogate.training.train import MapError, accuracy_table, regate
     from pychemsurrogate.training.train import train as run
 
     if threads:
@@ -232,15 +256,26 @@ def train(
     try:
         if parent is not None:
             again = ContinueRecipe(samples=samples, fresh_blocks=blocks, seed=seed)
-            model = learn_on(parent, logs, output, again, dataset, checkpoint, held_out=held_out)
+            model = learn_on(parent, logs, output, again, dataset, checkpoint, held_out=held_out, unusual=unusual)
+        elif gated is not None:
+            model = regate(
+                gated,
+                str(dataset),
+                output,
+                checkpoint,
+                held_out=held_out,
+                unusual=unusual,
+                samples=samples,
+                alpha=alpha,
+            )
         else:
             recipe = replace(RECIPES[kind or "fast"], seed=seed)
             if samples is not None:
                 recipe = replace(recipe, samples=samples)
             if isinstance(recipe, JumpRecipe) and blocks:
                 recipe = replace(recipe, fresh_blocks=blocks)
-            model = run(str(dataset), output, recipe, checkpoint, held_out=held_out)
-    except (CheckpointError, ContinueError, DatasetError, LogError, ModelFileError) as error:
+            model = run(str(dataset), output, recipe, checkpoint, held_out=held_out, unusual=unusual)
+    except (CheckpointError, DatasetError, LogError, MapError, ModelFileError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(accuracy_table(model.meta["accuracy"]))
 

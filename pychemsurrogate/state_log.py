@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 import h5py
@@ -41,7 +42,13 @@ class States:
 
 def open_log(path: str | PathLike[str], network: Network) -> None:
     """Make the log `path` of a network's states, or see that it is one. Raises LogError if it holds something else."""
-    with h5py.File(path, "a") as file:
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise LogError(f"{path}: is no regular file; name another log")
+        file = h5py.File(path, "a")
+    except OSError as error:
+        raise LogError(f"{path}: is no log, or cannot be written ({error}); name another file") from None
+    with file:
         if file.keys() or file.attrs.keys():
             _require(file, path, network)
             return

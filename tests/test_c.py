@@ -12,7 +12,7 @@ from native_build import MODEL, ROOT, STRICT, NativeBuild, run
 from workload import Workload, workload
 
 from pychemsurrogate.integrators import NativeRosenbrock
-from pychemsurrogate.model_file import ModelFile
+from pychemsurrogate.model_file import ModelFile, shipped_model_path
 from pychemsurrogate.network import Network
 
 SOURCES = ROOT / "tests" / "c"
@@ -97,6 +97,15 @@ def test_layouts_mask_and_status(
 def test_threads(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> None:
     program = host_library.compile_c([SOURCES / "threads.c"], tmp_path / "threads", ("-pthread", "-fopenmp"))
     assert run([program, MODEL, cell_file]) == "ok\n"
+
+
+@pytest.mark.parametrize("model", ["osu_09_2008", "osu_09_2008-fast"])
+def test_bits_in_any_floating_point_environment_and_after_a_fork(
+    libpcs: NativeBuild, cell_file: Path, tmp_path: Path, model: str
+) -> None:
+    """Rounding, flush to zero, traps: the host's own before and after, the library's meanwhile."""
+    program = libpcs.compile_c([SOURCES / "environment.c"], tmp_path / "environment", ("-lm",))
+    assert run([program, shipped_model_path(model), cell_file]) == "ok\n"
 
 
 def test_handles_that_are_misused(host_library: NativeBuild, cell_file: Path, tmp_path: Path) -> None:

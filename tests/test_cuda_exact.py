@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from device_memory import emulated
+from joined import joined_model
 from krome_files import PRIMORDIAL
 from large_network import gas as larger_gas
 from large_network import hydrocarbons
@@ -305,7 +306,7 @@ def audited(solver: Solver, cells: Workload, steps: int) -> tuple[list[tuple[obj
 def test_audit(monkeypatch: pytest.MonkeyPatch, osu: Network, tmp_path: Path) -> None:
     """Every trusted cell of a model that is worse than it says: bins are counted, tightened, closed as on the CPU."""
     cells = workload(osu, 200, seed=5)
-    model, rng = ModelFile.read("osu_09_2008"), np.random.default_rng(2)
+    model, rng = ModelFile.read(joined_model()), np.random.default_rng(2)
     for name in [name for name in model.arrays if "expert_b" in name]:
         noise = rng.normal(0.0, 0.1, model.arrays[name].shape)
         model.arrays[name] = (model.arrays[name] + noise).astype(np.float32)
@@ -324,7 +325,7 @@ def test_audit(monkeypatch: pytest.MonkeyPatch, osu: Network, tmp_path: Path) ->
 def test_paths_in_turn(monkeypatch: pytest.MonkeyPatch, osu: Network, tmp_path: Path) -> None:
     """Without a router each path takes what the one before refused, which is then not said to be refused."""
     cells = workload(osu, 150, seed=6)
-    model = ModelFile.read("osu_09_2008")
+    model = ModelFile.read(joined_model())
     for name in [name for name in model.arrays if "/router/" in name]:
         del model.arrays[name]
     model.write(tmp_path / "turns.pcs")
@@ -338,7 +339,16 @@ def test_paths_in_turn(monkeypatch: pytest.MonkeyPatch, osu: Network, tmp_path: 
         *cells.given[:3], zeta=cells.zeta
     )
     np.testing.assert_array_equal(report.status, told.status)
-    names = ("surrogate", "exact", "refused_box", "refused_error", "refused_budget", "audited", "violations")
+    names = (
+        "surrogate",
+        "exact",
+        "refused_box",
+        "refused_distance",
+        "refused_error",
+        "refused_budget",
+        "audited",
+        "violations",
+    )
     assert [getattr(report, name) for name in names] == [getattr(told, name) for name in names]
     assert report.by_path == told.by_path
     assert np.nanmax(dex_errors(found, n, osu.tables().scale_weights)) < 1e-5
@@ -354,10 +364,10 @@ def test_trajectories_with_bad_cells(monkeypatch: pytest.MonkeyPatch, osu: Netwo
     options = {"mode": mode, "max_steps": 2}
     if mode == "exact":
         options |= {"rtol": 1e-6}
-    expected, told = Solver.load("osu_09_2008", **options).trajectory(n, times, T, zeta=cells.zeta)
+    expected, told = Solver.load(joined_model(), **options).trajectory(n, times, T, zeta=cells.zeta)
     library, _ = emulated()
     monkeypatch.setenv("PCS_CUDA_LIBRARY", library)
-    on_device = Solver.load("osu_09_2008", device="cuda", **options)
+    on_device = Solver.load(joined_model(), device="cuda", **options)
     found, report = on_device.trajectory(n, times, T, zeta=cells.zeta)
     np.testing.assert_array_equal(report.status, told.status)
     assert (report.cells, report.failed, report.exact) == (told.cells, told.failed, told.exact)

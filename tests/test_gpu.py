@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from device_memory import ByDlpack, Place, Plain, emulated, real
+from joined import joined_model
 from numpy.typing import NDArray
 
 from pychemsurrogate import _native
@@ -22,7 +23,7 @@ from pychemsurrogate.network import Network, parse_network
 from pychemsurrogate.solver import Report, Solver, device_arrays
 from pychemsurrogate.status import Status
 
-MODEL = "osu_09_2008"
+MODEL = joined_model()
 SOME = 70  # cells: not a multiple of any tile, block or warp
 REAL = {library: pytest.param("real", library, marks=pytest.mark.gpu) for library in ("plain", "torch", "cupy")}
 PLACES = ("emulated", pytest.param("real", marks=pytest.mark.gpu))
@@ -111,7 +112,8 @@ def test_answers_are_the_cpus(place: Place, some: Cells, osu: Network, mode: str
     assert np.array_equal(n[~served & same], some[0][~served & same])
     size = np.maximum(n, some[0]) @ np.abs(tables.composition).T
     assert (np.abs((n - some[0]) @ tables.composition.T) <= 1e-12 * size)[served].all()
-    counts = ("surrogate", "exact", "unchanged", "failed", "routed", "refused_box", "refused_error", "refused_budget")
+    counts = ("surrogate", "exact", "unchanged", "failed", "routed", "refused_box")
+    counts += ("refused_distance", "refused_error", "refused_budget")
     for name in (*counts, "audited"):
         assert getattr(report, name) == getattr(told, name), name
     assert report.by_path == told.by_path

@@ -10,6 +10,7 @@ from typing import Any
 import native_build
 import numpy as np
 import pytest
+from joined import joined_model
 
 from pychemsurrogate import Solver
 from pychemsurrogate.evaluation.hydro import read_run
@@ -21,7 +22,7 @@ colliding_flows, hydro = (import_module(name) for name in ("colliding_flows", "h
 ROOT = Path(__file__).resolve().parent.parent
 MULTICLOCK = "osu_09_2008-multiclock"  # no router: the surrogate serves whatever its gate trusts
 # Costs with which the router sends a part of the cells to the integrator and asks a surrogate for the rest.
-ROUTED = {"model": "osu_09_2008", "costs": (0.3, 1.0, 0.3, 1.2, 1.9), "audit": 0.0, "exact_every": 0}
+ROUTED = {"model": joined_model(), "costs": (0.3, 1.0, 0.3, 1.2, 1.9), "audit": 0.0, "exact_every": 0}
 
 
 def abundance(run: dict[str, Any], species: str) -> np.ndarray:

@@ -77,7 +77,15 @@ class Kernel:
 
     @staticmethod
     def _statistics(found: FloatArray) -> dict[str, float]:
-        names = ("accepted", "refused_box", "refused_error", "refused_budget", "audited", "worst_defect")
+        names = (
+            "accepted",
+            "refused_box",
+            "refused_distance",
+            "refused_error",
+            "refused_budget",
+            "audited",
+            "worst_defect",
+        )
         return dict(zip(names, map(float, found), strict=True))
 
     def step(self, cells: Cells, order: str = "forward", **options: float) -> Answer:
@@ -218,7 +226,8 @@ def test_statuses_and_answers_are_the_cpus(case: Case) -> None:
     np.testing.assert_array_equal(gpu.n[~accepted], case.cells.n[~accepted])
     np.testing.assert_array_equal(gpu.error[~accepted], case.cells.error[~accepted])
     assert conservation_defect(gpu.n[accepted], case.cells.n[accepted], case.composition).max() < 1e-12
-    counted = {"surrogate": "accepted", "refused_box": "refused_box", "refused_error": "refused_error"}
+    counted = {"surrogate": "accepted"}
+    counted |= {name: name for name in ("refused_box", "refused_distance", "refused_error")}
     for theirs, ours in {**counted, "refused_budget": "refused_budget", "audited": "audited"}.items():
         assert gpu.statistics[ours] == cpu.statistics[theirs], ours
     tables = case.kernel.step(case.cells, code=0, **case.options)

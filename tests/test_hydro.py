@@ -171,7 +171,7 @@ def test_compared_with_another_run(cloud_hydro: Path, coupled: Path, tmp_path: P
 
 def test_surrogate_serves_most_cells_and_conserves(cloud_hydro: Path, coupled: Path, tmp_path: Path) -> None:
     run, figures, _ = simulate(cloud_hydro, tmp_path / "run", COLLISION.read_text(), mode="auto", compare=coupled)
-    others = ("routed", "refused_box", "refused_error", "refused_budget", "audited")
+    others = ("routed", "refused_box", "refused_distance", "refused_error", "refused_budget", "audited")
     assert figures["surrogate_share"] + sum(figures[f"{path}_share"] for path in others) == pytest.approx(1)
     assert figures["surrogate_share"] > 0.5
     assert figures["chemistry_defect"] <= 1e-12

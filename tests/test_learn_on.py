@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from inline import Inline
+from joined import joined_model
 
 from pychemsurrogate.cli import main
 from pychemsurrogate.model_file import ModelFile
@@ -175,7 +176,8 @@ def test_an_interrupted_one_ends_in_the_same_model(
     assert calls == 120 + 200
     assert cut.arrays.keys() == child.arrays.keys()
     for name, array in child.arrays.items():
-        np.testing.assert_array_equal(cut.arrays[name], array, err_msg=name)
+        if name != "router/costs":  # measured
+            np.testing.assert_array_equal(cut.arrays[name], array, err_msg=name)
 
 
 def test_without_a_data_set_pairs_are_made(
@@ -209,10 +211,10 @@ def test_a_multi_clock_map_learns_on(osu: Network, tiny_data: Path, pairs: Pairs
 
 
 def test_logged_pairs_have_their_share_of_each_batch() -> None:
-    rows = mixed(1000, 50, 90, 1.0 / 3.0)(torch.Generator().manual_seed(1))
+    rows = mixed(np.array([1000, 50]), 90, [1.0 / 3.0])(torch.Generator().manual_seed(1))
     assert len(rows) == 90
     assert int((rows >= 1000).sum()) == 30
-    assert int(mixed(1000, 0, 90, 0.5)(torch.Generator()).max()) < 1000
+    assert int(mixed(np.array([1000, 0]), 90, [0.5])(torch.Generator()).max()) < 1000
     assert ContinueRecipe().share_of(50, 1e6) == pytest.approx(0.05)  # each at most a thousand times
     assert ContinueRecipe().share_of(5000, 1e6) == pytest.approx(1.0 / 3.0)
     with pytest.raises(ValueError, match="share"):
@@ -257,7 +259,7 @@ def test_logs_that_are_refused(
 
 
 def test_models_that_are_refused(osu: Network, parent: Path, log: Path, tiny_data: Path, tmp_path: Path) -> None:
-    error, path = learn_on.ContinueError, tmp_path / "model.pcs"
+    error, path = learn_on.MapError, tmp_path / "model.pcs"
 
     def altered(arrays: dict[str, Any], meta: dict[str, Any] | None = None) -> None:
         model = ModelFile.read(parent)
@@ -269,7 +271,7 @@ def test_models_that_are_refused(osu: Network, parent: Path, log: Path, tiny_dat
     refused("osu_09_2008-multiclock", log, tiny_data, tmp_path, error, "tolerance.*train it anew")
     altered({}, {})
     refused(path, log, tiny_data, tmp_path, error, "no recipe")
-    refused("osu_09_2008", log, tiny_data, tmp_path, error, "one path's own model")
+    refused(joined_model(), log, tiny_data, tmp_path, error, "one path's own model")
 
 
 def test_another_data_set_is_refused(osu: Network, parent: Path, log: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_every_language_has_the_same_errors() -> None:
 @pytest.fixture
 def core() -> object:
     native = pytest.importorskip("pychemsurrogate._native")
-    return native.Solver.open(str(ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008.pcs"))
+    return native.Solver.open(str(ROOT / "pychemsurrogate" / "data" / "models" / "osu_09_2008-multiclock.pcs"))
 
 
 def refusal(core: Any, key: str, value: str) -> str:

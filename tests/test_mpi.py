@@ -10,6 +10,7 @@ import native_build
 import numpy as np
 import pytest
 import ranks as mpi
+from joined import joined_model
 
 from pychemsurrogate.evaluation.hydro import read_run
 from pychemsurrogate.network import Network
@@ -20,11 +21,11 @@ pytestmark = pytest.mark.skipif(not (mpi.has_mpi() and native_build.has_fortran(
 MODEL = native_build.MODEL
 CASES = native_build.ROOT / "fortran_example" / "cases"
 FIXED = '"audit=0"'  # no threshold moves; this model has no router, hence no costs
-# The shipped model routes. Costs that make steps dear send the cells to its learned paths.
+# Both shipped paths route. Costs that make steps dear send the cells to its learned paths.
 RUNS = {
     "exact": ("exact", MODEL, FIXED),
     "auto": ("auto", MODEL, FIXED),
-    "routed": ("auto", MODEL.parent / "osu_09_2008.pcs", '"audit=0", "costs=1,3,1,2,4"'),
+    "routed": ("auto", Path(joined_model()), '"audit=0", "costs=1,3,1,2,4"'),
 }
 
 

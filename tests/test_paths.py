@@ -30,7 +30,7 @@ COSTS = (0.8, 0.95, 0.4, 0.6, 2.0)
 EDGES = (5.0, 50.0)  # of the integrator's `change`: at COSTS exact below, fast between, accurate above
 SHARES = {"fast": ([0.1, 0.9, 0.3], [0.1, 0.9, 0.1]), "accurate": ([0.1, 0.9, 0.9], [0.1, 0.9, 0.8])}
 KAPPA = {"fast": 0.5, "accurate": 0.25}
-REFUSED = (Status.EXACT_BOX, Status.EXACT_ERROR, Status.EXACT_BUDGET)
+REFUSED = (Status.EXACT_BOX, Status.EXACT_DISTANCE, Status.EXACT_ERROR, Status.EXACT_BUDGET)
 Step = tuple[NDArray[np.float64], Any]
 
 
@@ -116,7 +116,8 @@ def test_every_bin_goes_where_it_costs_least(osu: Network, cells: Workload, fold
         served = np.count_nonzero(report.status[place == k] == Status.SURROGATE)
         assert report.by_path[name] == served > 0
     assert sum(report.by_path.values()) == report.surrogate
-    told = report.routed + report.surrogate + report.refused_box + report.refused_error + report.refused_budget
+    told = report.routed + report.surrogate + report.refused_box + report.refused_distance
+    told += report.refused_error + report.refused_budget
     assert told == COUNT
     assert f"{report.by_path['fast']} fast, {report.by_path['accurate']} accurate" in str(report)
 
@@ -310,7 +311,7 @@ def test_a_bad_path_is_shut_off_alone(cells: Workload, folder: Path, tmp_path: P
     assert after[1] < before[1]
     assert after[2] < before[2]
     native = _native.Solver.open(str(tmp_path / "bad.pcs"))
-    native.merge_audit([0] * 50, [True] * 50, 1)
+    native.merge_audit([(0, 50, 50, 0)], 1)
     assert [row[3] for row in native.audit_table(0) + native.audit_table(1)] == [0, 1, 0]
     with pytest.raises(ValueError, match="2 learned paths"):
         native.audit_table(2)

@@ -58,7 +58,7 @@ def test_fortran(tmp_path):
     run(["gfortran", "-std=f2018", "-Wall", "-Werror", f"-I{native.fortran_modules}", source, "-o", program, *link])
     output = run([program])
     assert 1e-6 < number_after("CO/H =", output) < 1e-4
-    assert 0 <= number_after("share of the surrogate:", output) <= 1
+    assert number_after("steps of the integrator in the last call:", output) >= 1000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from joined import NAMES, joined_model
 
 from pychemsurrogate import Solver
 from pychemsurrogate.gate import Gate
@@ -13,7 +14,6 @@ from pychemsurrogate.status import Status
 from pychemsurrogate.training.populations import cell_error
 from pychemsurrogate.training.truth import Pairs, Recipe, compute_unit, unit_kind, unit_split
 
-NAMES = ("fast", "accurate")
 LEARNED_FIRST = (1e6, 1e6, 0.0, 1.0, 1.0)  # the integrator dear, the learned step cheap: all cells meet the gate
 MOST_KFLOP = {"fast": 30.0, "accurate": 250.0}
 
@@ -42,22 +42,31 @@ def test_nets_are_as_small_as_told(name: str) -> None:
     assert sum(2.0 * weight[0].size for weight in weights) / 1e3 <= MOST_KFLOP[name]
 
 
+def test_the_network_alone_is_what_its_name_opens(fresh: Pairs) -> None:
+    """No learned path serves unless it is asked for by its model's name."""
+    assert ModelFile.read("osu_09_2008").paths == []
+    some = fresh.where(np.arange(200))
+    x, status = advance(Solver.load("osu_09_2008"), some)
+    assert (status == Status.EXACT_REQUESTED).all()
+    np.testing.assert_array_equal(x, advance(Solver.load("osu_09_2008", mode="exact"), some)[0])
+
+
 def test_the_router_has_both() -> None:
-    joined = ModelFile.read("osu_09_2008")
+    joined = ModelFile.read(joined_model())
     assert joined.paths == list(NAMES)
     for name in NAMES:
         part, alone = joined.of_path(name).arrays, ModelFile.read(f"osu_09_2008-{name}").arrays
         assert part.keys() == alone.keys()
         for key, array in alone.items():
             np.testing.assert_array_equal(part[key], array)
-        assert {"router/steps", "budget/kappa", "gate/thresholds"} <= part.keys()
+        assert {"router/steps", "router/costs", "budget/kappa", "gate/thresholds", "gate/distance_w0"} <= part.keys()
 
 
 @pytest.mark.parametrize("path", ["", *NAMES])
 @pytest.mark.parametrize("target", [0.1, 0.3])
 def test_accepted_cells_keep_the_target(fresh: Pairs, path: str, target: float) -> None:
     solver = Solver.load(
-        "osu_09_2008", path=path, target_error_dex=target, costs=LEARNED_FIRST, audit=0.0, exact_every=0
+        joined_model(), path=path, target_error_dex=target, costs=LEARNED_FIRST, audit=0.0, exact_every=0
     )
     x, status = advance(solver, fresh)
     accepted = status == Status.SURROGATE
@@ -68,7 +77,7 @@ def test_accepted_cells_keep_the_target(fresh: Pairs, path: str, target: float) 
 
 
 def test_whatever_the_path_the_answer_keeps_the_target(fresh: Pairs) -> None:
-    x, status = advance(Solver.load("osu_09_2008"), fresh)
+    x, status = advance(Solver.load(joined_model()), fresh)
     assert (status > 0).any()
     assert np.percentile(cell_error(x, fresh.end.astype(np.float64)), 99) <= 0.1
 
@@ -84,7 +93,7 @@ def test_nothing_outside_is_accepted(name: str, osu: Network) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_short_steps_err_by_less_than_they_change(name: str, fresh: Pairs) -> None:
-    x, _ = advance(Solver.load("osu_09_2008", path=name, mode="surrogate"), fresh)
+    x, _ = advance(Solver.load(joined_model(), path=name, mode="surrogate"), fresh)
     end = fresh.end.astype(np.float64)
     changed = cell_error(fresh.start, end)
     short = (fresh.dt < 3.2e7) & (changed > 1e-4)
@@ -98,8 +107,8 @@ def test_torch_agrees_with_the_native_core(name: str, fresh: Pairs) -> None:
     pytest.importorskip("torch")
     some = fresh.where(np.random.default_rng(2).permutation(len(fresh))[:600])
     options = {"path": name, "audit": 0.0, "exact_every": 0, "costs": LEARNED_FIRST}
-    native, status = advance(Solver.load("osu_09_2008", **options), some)
-    torch_x, torch_status = advance(Solver.load("osu_09_2008", engine="torch", **options), some)
+    native, status = advance(Solver.load(joined_model(), **options), some)
+    torch_x, torch_status = advance(Solver.load(joined_model(), engine="torch", **options), some)
     assert (status != torch_status).mean() <= 0.002  # ties at a threshold
     both = (status == Status.SURROGATE) & (torch_status == Status.SURROGATE)
     assert both.mean() > 0.5

@@ -101,7 +101,10 @@ def test_auto_mode_serves_every_cell_and_says_how(cells, osu):
     result, report = Solver.load("osu_09_2008-multiclock").step(n, dt, temperature, zeta=zeta[:, 0])
     status = report.status
     taken = {Status.EXACT_REFRESH, Status.EXACT_AUDIT, Status.EXACT_SECOND_TRY}
-    assert set(np.unique(status)) <= {Status.SURROGATE, Status.EXACT_BOX, Status.EXACT_ERROR} | taken
+    assert (
+        set(np.unique(status))
+        <= {Status.SURROGATE, Status.EXACT_BOX, Status.EXACT_DISTANCE, Status.EXACT_ERROR} | taken
+    )
     assert report.surrogate + report.exact == COUNT
     assert report.surrogate == np.count_nonzero(status == Status.SURROGATE) > COUNT // 10
     assert conservation_defect(result, n, osu.tables().composition).max() <= 1e-12

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from joined import joined_model
 from numpy.typing import NDArray
 
 from pychemsurrogate.solver import Report, Solver
@@ -30,10 +31,11 @@ from pychemsurrogate.solver.torch_engine import Given, NativeOnDevice, TorchEngi
 
 Cells = tuple[NDArray[np.float64], ...]
 HERE = torch.device("cpu")
-MODELS = ("osu_09_2008", "osu_09_2008-multiclock", "seed-linear", "seed-neural-ode")
+MODELS = (joined_model(), "osu_09_2008-multiclock", "seed-linear", "seed-neural-ode")
 FIGURES: dict[str, Any] = dict.fromkeys(
     (
-        *("refused_box", "refused_error", "refused_budget", "audited", "violations", "bins_tightened", "bins_closed"),
+        *("refused_box", "refused_distance", "refused_error", "refused_budget", "audited", "violations"),
+        *("bins_tightened", "bins_closed"),
         *("second_try", "repaired", "steps", "rejected_steps", "seconds", "seconds_surrogate", "seconds_exact"),
         "defect_max",
     ),
@@ -103,10 +105,11 @@ def test_masks_give_what_indices_give(mixed: Cells, model: str, mode: str) -> No
     assert np.array_equal(n[~served], masked_n[~served], equal_nan=True)
     seen = served[:, None] & (n > 1e-14 * n.sum(1, keepdims=True))
     assert dex(n[seen], masked_n[seen]).max() <= 1e-9
-    for name in ("refused_box", "refused_error", "refused_budget", "audited", "violations", "repaired", "by_path"):
+    names = ("refused_box", "refused_distance", "refused_error", "refused_budget", "audited", "violations", "repaired")
+    for name in (*names, "by_path"):
         assert getattr(report, name) == getattr(masked, name), name
     assert masked.defect_max == pytest.approx(report.defect_max, rel=1e-4)
-    if model == "osu_09_2008" and mode == "auto":
+    if model == joined_model() and mode == "auto":
         assert len({*report.status.tolist()} & {0, 1, 2, -1}) == 4  # the cells are of many kinds
         assert all(report.by_path.values())
 
@@ -261,7 +264,7 @@ def test_captured_steps_read_and_write_where_the_arrays_lie(cells: Cells, monkey
     some = given(tuple(array[:60] for array in cells))
     start = some.n.clone()
     expected, now = start.clone(), start.clone()
-    engine, plain = (engine_of("osu_09_2008", audit=0.05) for _ in range(2))
+    engine, plain = (engine_of(joined_model(), audit=0.05) for _ in range(2))
     monkeypatch.setattr(engine, "recorded", record)
     captured = CapturedStep(engine, some)
     some.n.copy_(start)
@@ -336,7 +339,7 @@ def at(address: int, kind: Any, shape: tuple[int, ...], strides: tuple[int, ...]
 def test_refused_cells_by_the_devices_own_integrator(mixed: Cells) -> None:
     answers = []
     for exact in (False, True):
-        engine = engine_of("osu_09_2008", audit=0.05)
+        engine = engine_of(joined_model(), audit=0.05)
         core = CoreOfPointers(engine._native, 29)
         if exact:
             engine._exact = NativeOnDevice(core)
@@ -344,7 +347,7 @@ def test_refused_cells_by_the_devices_own_integrator(mixed: Cells) -> None:
         some = Given(some.n.T.contiguous().T, some.dt, some.temperature, (torch.tensor([1e-17], dtype=torch.float64),))
         report = engine.step(some)
         answers.append((some.n, report))
-        assert len(core.figures) == exact
+        assert len(core.figures) == 2 * exact  # once more for what an audit withdraws
     assert np.array_equal(answers[0][1].status, answers[1][1].status)
     torch.testing.assert_close(answers[0][0], answers[1][0], rtol=1e-12, atol=0, equal_nan=True)
     assert answers[0][1].steps == answers[1][1].steps > 0
@@ -352,7 +355,7 @@ def test_refused_cells_by_the_devices_own_integrator(mixed: Cells) -> None:
 
 
 def test_a_call_that_raises_leaves_the_cells_as_they_were(mixed: Cells) -> None:
-    engine = engine_of("osu_09_2008")
+    engine = engine_of(joined_model())
 
     class Broken:
         waits = False
@@ -554,13 +557,13 @@ def test_gpu_step_waits_for_nothing(cells: Cells, model: str, mode: str) -> None
 
 @pytest.mark.gpu
 def test_gpu_bad_cells_and_masks(mixed: Cells) -> None:
-    solver = gpu_solver("osu_09_2008")
+    solver = gpu_solver(joined_model())
     n, dt, temperature, zeta = on_gpu(mixed)
     mask = torch.arange(len(n), device="cuda") % 11 != 10
     errors = torch.zeros(len(n), dtype=torch.float64, device="cuda")
     result, report = solver.step(n, dt, temperature, zeta=zeta[:, 0], mask=mask, error_dex=errors)
     some = given(mixed, mask=mask.cpu(), error_dex=torch.zeros(len(n), dtype=torch.float64))
-    told = engine_of("osu_09_2008", compact=True).step(some)
+    told = engine_of(joined_model(), compact=True).step(some)
     assert (report.status == told.status).mean() >= 0.99
     kept = (report.status < 0) | (report.status == Status.MASKED)
     assert np.array_equal(result.cpu().numpy()[kept], mixed[0][kept], equal_nan=True)
@@ -571,7 +574,7 @@ def test_gpu_bad_cells_and_masks(mixed: Cells) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["surrogate", "auto"])
 def test_gpu_graphs(cells: Cells, mode: str) -> None:
-    solver, options = gpu_solver("osu_09_2008", mode, audit=0.05), {"audit": 0.05}
+    solver, options = gpu_solver(joined_model(), mode, audit=0.05), {"audit": 0.05}
     start, dt, temperature, zeta = on_gpu(cells)
     n = start.clone()
     captured = solver.capture(n, dt, temperature, zeta=zeta[:, 0])
@@ -581,7 +584,7 @@ def test_gpu_graphs(cells: Cells, mode: str) -> None:
         dt.mul_(factor)
         report = captured()
         changed = (cells[0], dt.cpu().numpy(), *cells[2:])
-        check_against_cpu(changed, "osu_09_2008", mode, n, report, **options)
+        check_against_cpu(changed, joined_model(), mode, n, report, **options)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     n.copy_(start)
@@ -589,7 +592,7 @@ def test_gpu_graphs(cells: Cells, mode: str) -> None:
     with torch.cuda.stream(side):
         report = captured()
     side.synchronize()
-    check_against_cpu(changed, "osu_09_2008", mode, n, report, **options)
+    check_against_cpu(changed, joined_model(), mode, n, report, **options)
 
 
 @pytest.mark.gpu

@@ -18,6 +18,7 @@
 #include "handles.hpp"
 #include "pcs/error.hpp"
 #include "pcs/model_file.hpp"
+#include "pcs/quiet.hpp"
 #include "pcs/solver.hpp"
 #ifdef PCS_EMBED
 #include "solver.hpp"
@@ -108,6 +109,7 @@ int fail(const void* handle, int code, const char* message) noexcept {
 // Runs the body; no exception passes the C boundary.
 template <class Body>
 int guarded(const void* handle, const Body& body) noexcept {
+    const pcs::OwnFloatingPoint own;
     try {
         return body();
     } catch (const pcs::Error& error) {

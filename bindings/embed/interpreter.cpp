@@ -422,7 +422,7 @@ bool running() noexcept {
 
 const pcs_bridge& bridge() {
     if (!ready.load()) {
-        const QuietFloatingPoint quiet;  // imports divide by zero
+        const OwnFloatingPoint own;  // imports divide by zero
         table.fail = keep_error;
         connect(run_python());
     }

@@ -53,7 +53,7 @@ pcs_bridge_cells cells_of(const StepRequest& request) {
 template <class Function, class... Arguments>
 void call(Function pcs_bridge::* function, Arguments... arguments) {
     const pcs_bridge& python = bridge();
-    const QuietFloatingPoint quiet;
+    const OwnFloatingPoint own;
     throw_if((python.*function)(arguments...));
 }
 
@@ -68,7 +68,7 @@ Solver::Solver(const std::string& model) {
 
 Solver::~Solver() {
     if (!running()) return;  // with its Python the model has gone
-    const QuietFloatingPoint quiet;
+    const OwnFloatingPoint own;
     bridge().close(id_);
 }
 

@@ -391,11 +391,13 @@ contains
   !     the bits of its own input; 0: none
   !   audit (0 to 1; default 0.001): share of the trusted cells that are solved exactly and compared; bins of conditions
   !     in which too many are wrong are tightened, then closed
-  !   costs (measure, or numbers of microseconds: cell,step,eviction,learned (of several paths a last one for each);
-  !     default measure): what pcs_costs tells. Given numbers make the choice of path, hence every bit, the same on all
-  !     machines; else they are measured at the first step
+  !   costs (model, measure, or numbers of microseconds: cell,step,eviction,learned (of several paths a last one for
+  !     each); default model): what pcs_costs tells. model: those of the model file, so that the choice of path, hence
+  !     every bit, is the same on all ranks; where the file has none, on a GPU, and with measure they are measured at
+  !     the first step
   !   max_steps (1 to 1e9; default 2000): steps per cell before status -2
-  !   threads (0 to 4096; default 0): number of threads, 0: OpenMP's own choice
+  !   threads (0 to 4096; default 0): number of threads, 0: OpenMP's own choice; at most 256 or four a processor, no
+  !     more than the process can start, and one in a forked child of a process that had threads
   !   repair (none; floor; electrons; floor,electrons; default none): floor sets small negatives to 0, electrons makes
   !     e- neutralise the cell
   !   kernels (auto, tables, compiled; default auto): auto: straight-line code if the library has it for this network

@@ -349,11 +349,13 @@ std::vector<std::tuple<double, std::int64_t, std::int64_t, int>> audit_table(con
     return rows;
 }
 
-std::pair<int, int> merge_audit(const pcs::Solver& solver, const std::vector<std::int32_t>& bins,
-                                const std::vector<bool>& violated, int path) {
-    std::vector<pcs::Audited> cells;
-    for (std::size_t k = 0; k < bins.size(); ++k) cells.push_back({bins[k], violated.at(k)});
-    const pcs::AuditVerdict verdict = solver.merge_audit(path, cells);
+// sums: (bin, audited, violations, gross) each.
+std::pair<int, int> merge_audit(
+    const pcs::Solver& solver,
+    const std::vector<std::tuple<std::int32_t, std::int64_t, std::int64_t, std::int64_t>>& sums, int path) {
+    std::vector<pcs::AuditSum> found;
+    for (const auto& [bin, audited, violations, gross] : sums) found.push_back({bin, audited, violations, gross});
+    const pcs::AuditVerdict verdict = solver.merge_audit(path, found);
     return {verdict.tightened, verdict.closed};
 }
 
@@ -416,7 +418,7 @@ PYBIND11_MODULE(_native, m) {
         .def_property_readonly("paths", &pcs::Solver::paths, "Names of the learned paths, cheapest first.")
         .def("audit_table", &audit_table, py::arg("path") = 0,
              "(threshold, audited, violations, alarms) of every bin of a learned path, by its place among `paths`.")
-        .def("merge_audit", &merge_audit, py::arg("bins"), py::arg("violated"), py::arg("path") = 0,
+        .def("merge_audit", &merge_audit, py::arg("sums"), py::arg("path") = 0,
              "Count audited cells of another engine; returns how many bins were tightened and closed.")
         .def("options", &options, "The options in use that follow from others.")
         .def("equilibrium", &equilibrium, py::arg("n").noconvert(), py::arg("temperature").noconvert(),

@@ -14,10 +14,10 @@ module chemistry
   public :: cell_chemistry
 
   ! What happened to the cells of all ranks in all steps so far, under the names of the library's report.
-  integer, parameter, public :: n_figures = 13
+  integer, parameter, public :: n_figures = 14
   character(17), parameter, public :: figure_names(n_figures) = [character(17) :: &
-    "cells", "surrogate", "unchanged", "exact", "routed", "refused_box", "refused_error", "refused_budget", "audited", &
-    "second_try", "failed", "seconds_surrogate", "seconds_exact"]
+    "cells", "surrogate", "unchanged", "exact", "routed", "refused_box", "refused_distance", "refused_error", &
+    "refused_budget", "audited", "second_try", "failed", "seconds_surrogate", "seconds_exact"]
 
   type :: cell_chemistry
     type(chem_solver) :: solver

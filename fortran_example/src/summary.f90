@@ -65,6 +65,7 @@ contains
       call share("served by the surrogate", "surrogate")
       call share("exact at once, since cheaper", "routed")
       call share("refused: outside the trained box", "refused_box")
+      call share("refused: far from the training states", "refused_distance")
       call share("refused: predicted error too large", "refused_error")
       call share("exact now and then, or budget spent", "refused_budget")
       call share("audited", "audited")

@@ -93,7 +93,7 @@ class Prepared {
         }
         const std::size_t at_times = given.add(times, n_times);
 
-        const char* const base = given.put(lane.given, stream);
+        char* const base = given.put(lane.given, stream);
         const auto doubles = [base](std::size_t at) { return reinterpret_cast<const double*>(base + at); };
         if (keeps_temperature) cells.temperature_K = doubles(temperature);
         if (keeps_dt) cells.dt_s = doubles(dt);
@@ -105,7 +105,10 @@ class Prepared {
             mine.net = path.net;
             mine.settings = step.learned[k];
             mine.settings.finishing = nullptr;
-            if (mine.settings.thresholds) mine.settings.thresholds = doubles(thresholds[k]);
+            if (mine.settings.thresholds) {
+                mine.thresholds = reinterpret_cast<double*>(base + thresholds[k]);
+                mine.settings.thresholds = mine.thresholds;
+            }
             mine.index = step.path[k];
             mine.weights = path.weights;
             mine.x_min = path.x_min;
@@ -159,7 +162,7 @@ class Prepared {
 
 }  // namespace
 
-const char* Given::put(DeviceBuffer& there, cudaStream_t stream) const {
+char* Given::put(DeviceBuffer& there, cudaStream_t stream) const {
     char* const to = there.reserve<char>(std::max<std::size_t>(bytes_.size(), 1));
     for (std::size_t at = 0; at < bytes_.size(); at += Chunk::size) {
         Chunk chunk{};

@@ -18,7 +18,7 @@ class Given {
         return at;
     }
     // Enqueues the copy (by the parameters of kernels, which a graph keeps), and tells where it begins.
-    const char* put(DeviceBuffer& there, cudaStream_t stream) const;
+    char* put(DeviceBuffer& there, cudaStream_t stream) const;
 
   private:
     std::vector<char> bytes_;

@@ -75,9 +75,10 @@ static __global__ void __launch_bounds__(stride_threads)
 
 // The statistics of a step, in device memory; cleared as one.
 struct Notes {
-    Counter routed, tries[n_tries], paths[most_paths], audited[most_paths], packed[most_paths];
+    Counter routed, tries[n_tries], paths[most_paths], probed[most_paths], audited[most_paths], packed[most_paths];
+    int64_t compared[most_paths];  // of the packed cells, those that the integrator has taken
     IntegratorStatistics integrator;
-    SurrogateStatistics surrogate[most_paths], again;  // again: of audited cells, of which nobody asks
+    SurrogateStatistics surrogate[most_paths], probe, again;  // again: of audited cells, of which nobody asks
 };
 
 static __global__ void conclude_kernel(int64_t cells, const Notes* notes, Report* report) {
@@ -90,11 +91,12 @@ static __global__ void conclude_kernel(int64_t cells, const Notes* notes, Report
         report->surrogate += s.accepted;
         report->by_path[p] += s.accepted;
         report->refused_box += s.refused_box;
+        report->refused_distance += s.refused_distance;
         report->refused_error += s.refused_error;
         report->refused_budget += s.refused_budget;
-        report->audited += s.audited;
         worst = s.worst_defect > worst ? s.worst_defect : worst;
     }
+    report->audited += notes->probe.audited;
     report->defect_max = worst > report->defect_max ? worst : report->defect_max;
 }
 

@@ -63,7 +63,8 @@ __device__ inline void* workspace_of(const LearnedCall& call, double* array) {
 
 __device__ inline void add(SurrogateStatistics* to, const SurrogateStatistics& mine) {
     using S = SurrogateStatistics;
-    for (int64_t S::* field : {&S::accepted, &S::refused_box, &S::refused_error, &S::refused_budget, &S::audited})
+    for (int64_t S::* field :
+         {&S::accepted, &S::refused_box, &S::refused_distance, &S::refused_error, &S::refused_budget, &S::audited})
         add_count(field, to, mine.*field);
     raise(&to->worst_defect, mine.worst_defect);
 }

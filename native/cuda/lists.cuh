@@ -42,17 +42,19 @@ struct SentTo {
 template <class Wants>
 __global__ void __launch_bounds__(stride_threads) list_kernel(int64_t n_cells, const int8_t* status, Wants wants,
                                                               int64_t* list, Counter* counter, Report* taken_back) {
-    int64_t box = 0, error = 0, budget = 0;
+    int64_t box = 0, distance = 0, error = 0, budget = 0;
     in_strides(n_cells, [&](int64_t cell) {
         const int8_t found = cell >= 0 ? status[cell] : (int8_t)0;
         const bool wanted = cell >= 0 && wants(found);
         const int64_t place = append(wanted, &counter->size);
         if (!wanted) return;
         list[place] = cell;
-        box += found == status_EXACT_BOX, error += found == status_EXACT_ERROR, budget += found == status_EXACT_BUDGET;
+        box += found == status_EXACT_BOX, distance += found == status_EXACT_DISTANCE;
+        error += found == status_EXACT_ERROR, budget += found == status_EXACT_BUDGET;
     });
     if (!taken_back) return;
     add_from_warp(&taken_back->refused_box, -box);
+    add_from_warp(&taken_back->refused_distance, -distance);
     add_from_warp(&taken_back->refused_error, -error);
     add_from_warp(&taken_back->refused_budget, -budget);
 }

@@ -115,7 +115,7 @@ Slot& DeviceModel::begin(Lane& lane, cudaStream_t stream, std::int64_t cells, st
                         "one call before the capture");
         AuditCount* const counts = lane.audit.reserve<AuditCount>(std::max(bins, 1));
         require(cudaMemsetAsync(counts, 0, sizeof(AuditCount) * bins, stream), "to clear the audit's counts");
-        lane.merged.assign(std::max(bins, 1), {0, 0});
+        lane.merged.assign(std::max(bins, 1), {0, 0, 0});
         lane.audit_of = audit;
     }
     if (!capturing) require(cudaEventRecord(slot.first, stream), "to record an event");
@@ -184,7 +184,8 @@ void DeviceModel::fetch(std::uint64_t ticket, DeviceFetched& fetched, DeviceAudi
             const AuditCount& now = counts[first_bin[p] + b];
             AuditCount& before = lane->merged[first_bin[p] + b];
             if (now.audited <= before.audited) continue;  // those of an earlier call than the last fetched
-            audits[fetched.n_audits++] = {p, b, now.audited - before.audited, now.violations - before.violations};
+            audits[fetched.n_audits++] = {p, b, now.audited - before.audited, now.violations - before.violations,
+                                          now.gross - before.gross};
             before = now;
         }
 }

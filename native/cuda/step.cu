@@ -63,8 +63,10 @@ void enqueue_step(const StepPlan& step, Report* report, Scratch& scratch, cudaSt
         const DeviceQueue list = step.routes ? enqueue_list(cells, SentTo{sent}, counter, scratch, stream)
                                  : p == 0    ? enqueue_list(cells, Waiting{}, counter, scratch, stream)
                                              : enqueue_list(cells, Refused{}, counter, scratch, stream, report);
-        enqueue_learned(plan, step.has_code, path, cells, list, notes->surrogate + path.index, scratch, stream);
-        remember_audited(step, path, list, room.path[p], notes, notes->packed + p, scratch, stream);
+        audit(step, p, list, room.path[p], notes, report, scratch, stream);
+        PathOnDevice serving = path;
+        serving.settings.audit_share = 0;
+        enqueue_learned(plan, step.has_code, serving, cells, list, notes->surrogate + path.index, scratch, stream);
     }
     for (int number = 0; step.integrate && number < n_tries; ++number) {
         Counter* const counter = notes->tries + number;
@@ -73,8 +75,6 @@ void enqueue_step(const StepPlan& step, Report* report, Scratch& scratch, cudaSt
         const IntegratorSettings settings = number == 0 ? step.exact : next_try(step.exact, number);
         enqueue_integrate(plan, step.has_code, cells, list, settings, &notes->integrator, scratch, stream);
     }
-    for (int p = 0; p < step.n_paths; ++p)
-        compare_audited(step, step.paths[p], room.path[p], notes->packed + p, report, stream);
     if (cells.error_dex && step.budget.kappa)
         launch(contract_kernel, stride_blocks(n), stride_threads, 0, stream, step.inspection, step.budget, cells);
     launch(count_kernel, stride_blocks(n), stride_threads, 0, stream, n, (const int8_t*)cells.status, report);

@@ -23,13 +23,14 @@ struct DeviceQueue {
 
 // What the audit of a bin found, added to by every step; the host takes differences (Audit::merge).
 struct AuditCount {
-    int64_t audited, violations;
+    int64_t audited, violations, gross;
 };
 
 // A learned path, and what the handle's options make of it. The struct itself is the host's.
 struct PathOnDevice {
     SurrogateView net;
-    SurrogateSettings settings;  // as in Solver::advance; thresholds lie on the device, `finishing` is not read
+    SurrogateSettings settings;  // as in Solver::audit; thresholds lie on the device, `finishing` is not read
+    double* thresholds;          // the same: an audit closes bins for the rest of the call
     int32_t index;               // in the file
     const double* weights;       // (S) of the gate's calibration, in the host's order of species
     double x_min;                // of the calibration

@@ -10,6 +10,7 @@ namespace pcs {
 namespace {
 constexpr double confidence = 0.95, tighter_dex = 0.15;
 constexpr int alarms_to_close = 3;
+constexpr double closed = -std::numeric_limits<double>::infinity();
 constexpr double suspected[] = {1.5, 2, 4, 8, 16, 32, 64};  // violation rates over alpha
 }  // namespace
 
@@ -31,30 +32,16 @@ std::vector<AuditBin> Audit::table() const {
     return bins_;
 }
 
-AuditVerdict Audit::merge(const std::vector<Audited>& cells) {
-    const std::lock_guard guard(lock_);
-    for (const Audited& cell : cells) {
-        ++bins_[cell.bin].audited;
-        bins_[cell.bin].violations += cell.violated;
-    }
-    return judge();
-}
-
 AuditVerdict Audit::merge(const std::vector<AuditSum>& sums) {
     const std::lock_guard guard(lock_);
-    for (const AuditSum& sum : sums) {
-        bins_[sum.bin].audited += sum.audited;
-        bins_[sum.bin].violations += sum.violations;
-    }
-    return judge();
-}
-
-AuditVerdict Audit::judge() {
     AuditVerdict verdict{};
-    for (AuditBin& bin : bins_) {
-        if (bin.violations == 0 || !alarming(bin)) continue;
-        const bool closes = ++bin.alarms == alarms_to_close;
-        bin.threshold = closes ? -std::numeric_limits<double>::infinity() : bin.threshold - tighter_dex;
+    for (const AuditSum& sum : sums) {
+        AuditBin& bin = bins_[sum.bin];
+        bin.audited += sum.audited;
+        bin.violations += sum.violations;
+        if (bin.threshold == closed || bin.violations == 0 || (sum.gross == 0 && !alarming(bin))) continue;
+        const bool closes = ++bin.alarms >= alarms_to_close || sum.gross > 0;
+        bin.threshold = closes ? closed : bin.threshold - tighter_dex;
         bin.audited = bin.violations = 0;
         ++(closes ? verdict.closed : verdict.tightened);
     }

@@ -46,7 +46,8 @@ RouterTable::RouterTable(const ModelFile& file, const NetworkTables& tables, con
       n(file.f64("router/sample_n")),
       temperature(file.f64("router/sample_temperature")),
       dt(file.f64("router/sample_dt")),
-      conditions(file.f64("router/sample_conditions")) {
+      conditions(file.f64("router/sample_conditions")),
+      costs(file.has("router/costs") ? file.f64("router/costs") : std::vector<double>{}) {
     if (!calibration) refuse(file, "router/ arrays need a calibrated gate, but gate/thresholds is missing");
     const std::size_t size = calibration->targets.size() * bins(), cells = dt.size();
     if (steps.size() != size || accepted.size() != size || saved.size() != size || !all_between(steps, 0, 1e9) ||
@@ -55,6 +56,8 @@ RouterTable::RouterTable(const ModelFile& file, const NetworkTables& tables, con
     if (cells < 2 || n.size() != cells * tables.n_species() || temperature.size() != cells ||
         conditions.size() != cells * tables.n_conditions())
         refuse(file, "the router's sample cells differ in number");
+    if (!costs.empty() && (costs.size() != 4 || !all_between(costs, 0, 1e9)))
+        refuse(file, "router/costs must hold four numbers of microseconds: cell, step, eviction, learned");
 }
 
 void Costs::cell_and_step(const Timing& easy, const Timing& hard) {

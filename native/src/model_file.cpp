@@ -63,18 +63,24 @@ ModelFile::ModelFile(const std::string& path) : contents_(std::make_shared<Conte
     if (!std::filesystem::is_regular_file(path, ignored)) refuse("does not exist or is not a file: check the path");
     std::ifstream stream(path, std::ios::binary | std::ios::ate);
     if (!stream) refuse("cannot be opened: check its permissions");
-    bytes.resize(static_cast<std::size_t>(stream.tellg()));
+    // A large file is looked at before it is read.
+    const auto size = static_cast<std::uint64_t>(stream.tellg());
+    char header[header_bytes] = {};
     stream.seekg(0);
-    if (!stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) refuse("cannot be read");
+    if (size < header_bytes || !stream.read(header, header_bytes) || std::memcmp(header, "PCSMODEL", 8) != 0)
+        refuse("is not a pychemsurrogate model (or was cut short before its header ended)");
+    const bool whole = read<std::uint64_t>(header + 16) == size;
+    bytes.assign(header, header + header_bytes);
+    bytes.resize(whole ? static_cast<std::size_t>(size) : header_bytes);
+    const auto rest = static_cast<std::streamsize>(bytes.size() - header_bytes);
+    if (!stream.read(bytes.data() + header_bytes, rest)) refuse("cannot be read");
 
     const char* data = bytes.data();
-    if (bytes.size() < header_bytes || std::memcmp(data, "PCSMODEL", 8) != 0)
-        refuse("is not a pychemsurrogate model (or was cut short before its header ended)");
     if (const auto version = read<std::uint32_t>(data + 8); version != newest_version)
         refuse("has format version " + std::to_string(version) + ", this library reads version " +
                std::to_string(newest_version) + ": install a matching pychemsurrogate, or write the model anew");
     const auto count = read<std::uint32_t>(data + 12);
-    if (read<std::uint64_t>(data + 16) != bytes.size()) refuse("is truncated or has bytes appended: copy it again");
+    if (!whole) refuse("is truncated or has bytes appended: copy it again");
     if (crc32(data + header_bytes, bytes.size() - header_bytes) != read<std::uint32_t>(data + 24))
         refuse("is damaged (checksum mismatch): copy it again");
     if (count > (bytes.size() - header_bytes) / entry_bytes) refuse("is damaged (directory out of bounds)");

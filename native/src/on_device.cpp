@@ -145,8 +145,10 @@ Report Solver::step_on_device(const StepRequest& request, bool exact) const {
     call.step.mask = request.mask;
     call.step.integrates = !options_.host_integrates && (paths.empty() || options_.mode != Mode::surrogate);
     fill(call, paths, !paths.empty() && call.step.integrates && options_.mode == Mode::automatic && routed_);
-    for (std::size_t k = 0; k < paths.size(); ++k)
+    for (std::size_t k = 0; k < paths.size(); ++k) {
         call.step.learned[k] = step_settings(*paths[k], request.cells.error_dex, call.thresholds[k]);
+        call.step.learned[k].audit_share = audit_share(*paths[k]);
+    }
     report.ticket = gpu_->step(call.step);
     return call.step.call.memory == Space::host ? fetched(report) : report;
 }
@@ -187,7 +189,7 @@ Report Solver::fetched(const Report& report) const {
     for (const auto& path : paths_) {
         std::vector<AuditSum> sums;
         for (const DeviceAudit& found : audits)
-            if (found.path == path->index) sums.push_back({found.bin, found.audited, found.violations});
+            if (found.path == path->index) sums.push_back({found.bin, found.audited, found.violations, found.gross});
         if (sums.empty()) continue;
         const AuditVerdict verdict = path->audit.merge(sums);
         whole.bins_tightened += verdict.tightened;

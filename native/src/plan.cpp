@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -129,9 +130,31 @@ bool NetworkTables::reads_density() const {
     return false;
 }
 
+namespace {
+
+// Whether a name is made of letters, digits and these signs, of the first at least one, and no longer than `most`.
+// network/species.py has the same for network files.
+bool is_name(const std::string& text, const char* signs, std::size_t most) {
+    bool spelt = false;
+    for (const char c : text) {
+        const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!plain && (c == 0 || !std::strchr(signs, c))) return false;
+        spelt |= plain;
+    }
+    return spelt && text.size() <= most;
+}
+
+}  // namespace
+
 void NetworkTables::validate() const {
     const auto S = species.size(), Q = conserved.size(), R = law.size();
     require(S > 0, "no species");
+    for (const std::string& name : species)
+        require(is_name(name, "_+-()[]", 40), "a species has no name of letters, digits and _ + - ( ) [ ], 40 at most");
+    for (const std::string& name : conserved)
+        require(is_name(name, "_", 40), "an element has no name of letters, digits and _, 40 at most");
+    for (const std::string& name : conditions)
+        require(is_name(name, "_", 40), "a condition has no name of letters, digits and _, 40 at most");
     require(Q >= 1 && Q <= max_conserved, "between 1 and 32 conserved quantities are supported");
     require(composition.size() == Q * S, "composition must be (conserved, species)");
     require(scale_weights.size() == S, "scale_weights must have one value a species");

@@ -75,7 +75,7 @@ double to_number(const std::string& key, const std::string& value, double low, d
 Costs to_costs(const std::string& value, std::size_t paths) {
     const std::size_t needed = 3 + std::max<std::size_t>(paths, 1);
     if (std::count(value.begin(), value.end(), ',') + 1 != static_cast<std::ptrdiff_t>(needed))
-        throw Error(ErrorCode::option, "option costs is '" + value + "': it must be measure, or " +
+        throw Error(ErrorCode::option, "option costs is '" + value + "': it must be model, measure, or " +
                                            std::to_string(needed) +
                                            " numbers of microseconds: cell, step, eviction, and learned for each path");
     std::vector<double> numbers;
@@ -174,17 +174,22 @@ Mode mode_of(const std::string& name) {
     return static_cast<Mode>(choose("mode", name, {{"auto", 0}, {"surrogate", 1}, {"exact", 2}}));
 }
 
+// Packed copies of cells: n (cells, S); T, dt and the conditions (cells, 2 + C).
+struct Solver::Copies {
+    std::vector<double> n, columns;
+    std::vector<std::int8_t> status;
+};
+
 // Belongs to the calling thread; the members of its team use one workspace each.
 struct Solver::Scratch {
     std::vector<Buffer> workspaces;
     std::vector<std::int64_t> cells;
     std::vector<std::int8_t> status;
     std::vector<double> thresholds;
-    std::vector<std::int64_t> audited;                            // cells, ...
-    std::vector<const Path*> auditing;                            // ... and the path that each is compared with
-    std::vector<double> audited_n, audited_columns, audited_bin;  // what the surrogate says of them; T, dt, conditions
-    std::vector<std::int8_t> audited_status;
-    std::vector<Audited> found;
+    std::vector<std::int64_t> audited;  // cells, ...
+    Copies learned, exact;              // ... what both paths make of them, ...
+    std::vector<double> bins;           // ... and the bins of the gate
+    std::vector<AuditSum> found;
     std::vector<IntegratorStatistics> integrator;
     std::vector<SurrogateStatistics> surrogate;
 
@@ -215,6 +220,7 @@ Solver::Solver(NetworkTables tables)
     for (int r = 0; r < tables_.n_reactions(); ++r) equations_.push_back(tables_.equation(r));
 }
 Solver::Solver(const ModelFile& file) : Solver(file.network()) {
+    const OwnFloatingPoint own;
     const RouterTable* first = nullptr;
     for (const std::string& name : file.paths()) {
         paths_.push_back(std::make_unique<Path>(name, static_cast<int>(paths_.size()), file, tables_, plan_));
@@ -269,6 +275,7 @@ void Solver::adopt(Options options) {
     options_ = options;
     const std::lock_guard guard(routing_lock_);
     costs_ = options.given_costs;
+    if (!costs_ && !options.measures_costs && !gpu_) costs_ = costs_of_file();
     sent_.clear();
 }
 
@@ -317,7 +324,9 @@ void Solver::set_option(const std::string& key, const std::string& value) {
     } else if (key == "audit") {
         next.audit = number(0, 1);
     } else if (key == "costs") {
-        next.given_costs = value == "measure" ? std::nullopt : std::optional(to_costs(value, paths_.size()));
+        next.measures_costs = value == "measure";
+        const bool named = value == "model" || value == "measure";
+        next.given_costs = named ? std::nullopt : std::optional(to_costs(value, paths_.size()));
     } else if (key == "max_steps") {
         next.max_steps = static_cast<int>(number(1, 1e9));
     } else if (key == "threads") {
@@ -397,12 +406,11 @@ std::vector<std::string> Solver::paths() const {
 }
 
 std::vector<AuditBin> Solver::audit_table(int path) const { return this->path(path).audit.table(); }
-AuditVerdict Solver::merge_audit(int path, const std::vector<Audited>& cells) const {
-    return this->path(path).audit.merge(cells);
+AuditVerdict Solver::merge_audit(int path, const std::vector<AuditSum>& sums) const {
+    return this->path(path).audit.merge(sums);
 }
 
 Report Solver::run(const StepRequest& request, bool learned, bool native_exact) const {
-    const QuietFloatingPoint quiet;
     const auto start = Clock::now();
     check_step(request.cells, shape());
     Scratch& mine = scratch();
@@ -421,8 +429,6 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
     if (learned) {
         const bool routes = native_exact && options_.mode == Mode::automatic && routed_;
         if (routes) route(cells, mine, report);
-        mine.audited.clear();
-        mine.auditing.clear();
         const auto paths = asked(options_.mode);
         for (const Path* path : paths) {
             // Those that the router sends to it; else the first path gets all cells, the next what the one before
@@ -434,16 +440,16 @@ Report Solver::run(const StepRequest& request, bool learned, bool native_exact) 
             if (size == 0) continue;
             for (std::int64_t k = 0; next && k < size; ++k) {
                 const std::int8_t status = cells.status[mine.cells[k]];
-                --(status == status_EXACT_BOX     ? report.refused_box
-                   : status == status_EXACT_ERROR ? report.refused_error
-                                                  : report.refused_budget);
+                --(status == status_EXACT_BOX        ? report.refused_box
+                   : status == status_EXACT_DISTANCE ? report.refused_distance
+                   : status == status_EXACT_ERROR    ? report.refused_error
+                                                     : report.refused_budget);
             }
+            audit(*path, cells, size, mine, report);
             advance(*path, cells, size, mine, report);
-            remember_audited(*path, cells, size, mine);
         }
     }
     if (native_exact) integrate(cells, mine, report);
-    if (learned) compare_audited(cells, mine, report);
     if (cells.error_dex) contract_errors(cells);
 
     for (std::int64_t cell = 0; cell < cells.n_cells; ++cell) {
@@ -496,22 +502,34 @@ void Solver::refuse_formulas(const CellArrays& cells) const {
 }
 
 template <class Call>
-void Solver::share(const Path& path, int threads, std::size_t bytes, const Call& call, Scratch& mine,
-                   Report& report) const {
+SurrogateStatistics Solver::share(int threads, std::size_t bytes, const Call& call, Scratch& mine,
+                                  Report& report) const {
     const auto start = Clock::now();
     mine.surrogate.assign(threads, {});
     mine.reserve(threads, bytes);
     run_team(options_.threads, threads, [&](int t) { call(mine.surrogate[t], mine.workspaces[t].reserve(bytes)); });
+    SurrogateStatistics all{};
     for (const SurrogateStatistics& s : mine.surrogate) {
-        report.surrogate += s.accepted;
-        report.by_path[path.index] += s.accepted;
-        report.refused_box += s.refused_box;
-        report.refused_error += s.refused_error;
-        report.refused_budget += s.refused_budget;
-        report.audited += s.audited;
-        report.defect_max = std::max(report.defect_max, s.worst_defect);
+        all.accepted += s.accepted;
+        all.refused_box += s.refused_box;
+        all.refused_distance += s.refused_distance;
+        all.refused_error += s.refused_error;
+        all.refused_budget += s.refused_budget;
+        all.audited += s.audited;
+        all.worst_defect = std::max(all.worst_defect, s.worst_defect);
     }
     report.seconds_surrogate += seconds_since(start);
+    return all;
+}
+
+void Solver::count(const Path& path, const SurrogateStatistics& found, Report& report) {
+    report.surrogate += found.accepted;
+    report.by_path[path.index] += found.accepted;
+    report.refused_box += found.refused_box;
+    report.refused_distance += found.refused_distance;
+    report.refused_error += found.refused_error;
+    report.refused_budget += found.refused_budget;
+    report.defect_max = std::max(report.defect_max, found.worst_defect);
 }
 
 // Where the router sends the cells of its bins, from the costs.
@@ -529,11 +547,29 @@ const std::vector<std::int8_t>& Solver::sent() const {
 }
 
 Costs Solver::costs() const {
+    const OwnFloatingPoint own;
     if (!routed_)
         throw Error(ErrorCode::option, "this model has no router for the target error, so nothing is weighed");
     sent();
     const std::lock_guard guard(routing_lock_);
     return *costs_;
+}
+
+// What the files of the paths say: of the integrator the first path's. None unless all that may serve have told.
+std::optional<Costs> Solver::costs_of_file() const {
+    Costs costs;
+    for (const auto& path : paths_) {
+        const RouterTable* const router = path->surrogate.router();
+        costs.learned.push_back(router && !router->costs.empty() ? router->costs[3] : 0);
+    }
+    for (const Path* path : trusted_) {
+        const RouterTable* const router = path->surrogate.router();
+        if (!router || router->costs.empty()) return std::nullopt;
+    }
+    if (trusted_.empty()) return std::nullopt;
+    const std::vector<double>& first = trusted_.front()->surrogate.router()->costs;
+    costs.cell = first[0], costs.step = first[1], costs.eviction = first[2];
+    return costs;
 }
 
 // A few milliseconds on the calling thread for each path, on its own sample cells.
@@ -636,7 +672,7 @@ void Solver::route(const CellArrays& cells, Scratch& mine, Report& report) const
     settings.success = status_EXACT_ROUTED;
     settings.skip_dex = skip_dex();
     const std::int64_t size = mine.collect(cells, waits);
-    if (size > 0) integrate_list(cells, settings, size, mine, report);
+    if (size > 0) integrate_list(cells, settings, mine.cells.data(), size, mine, report);
     report.seconds_exact += seconds_since(start);
 }
 
@@ -648,9 +684,13 @@ SurrogateSettings Solver::step_settings(const Path& path, bool budgeted, std::ve
         settings.thresholds = thresholds.data();
         if (!budgeted && options_.exact_every > 0)
             settings.exact_share = 1.0 / static_cast<double>(options_.exact_every);
-        if (!options_.host_integrates) settings.audit_share = options_.audit;
     }
     return settings;
+}
+
+double Solver::audit_share(const Path& path) const {
+    const bool audits = options_.mode == Mode::automatic && path.surrogate.calibration() && !options_.host_integrates;
+    return audits ? options_.audit : 0;
 }
 
 SurrogateSettings Solver::trajectory_settings(const Path& path, Mode mode, std::vector<double>& thresholds) const {
@@ -665,89 +705,104 @@ SurrogateSettings Solver::trajectory_settings(const Path& path, Mode mode, std::
 // Through the map and its gate; refused cells get the status that says why.
 void Solver::advance(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& mine,
                      Report& report) const {
+    const SurrogateSettings settings = step_settings(path, cells.error_dex, mine.thresholds);
+    count(path, advance_list(path, cells, settings, size, mine, report), report);
+}
+
+SurrogateStatistics Solver::advance_list(const Path& path, const CellArrays& cells, const SurrogateSettings& settings,
+                                         std::int64_t size, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const SurrogateView& net = path.view();
-    const SurrogateSettings settings = step_settings(path, cells.error_dex, mine.thresholds);
     std::int64_t next = 0;
     const CellQueue queue{mine.cells.data(), size, &next};
     const auto call = [&](SurrogateStatistics& statistics, void* workspace) {
         kernels().advance(plan, net, cells, queue, settings, statistics, nullptr, workspace);
     };
-    share(path, team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
+    return share(team_size(options_.threads, size), kernels().surrogate_bytes(plan, net, settings), call, mine, report);
 }
 
-// The learned step once more on packed copies, for what it says and for the bins: such cells are few.
-void Solver::remember_audited(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& mine) const {
-    const std::size_t first = mine.audited.size(), S = tables_.n_species(), C = tables_.n_conditions();
+// The audit goes first, so that what it finds counts for the rest of the batch: of the cells that the path would
+// accept, a share is solved exactly, on packed copies, beside what the learned step says of them.
+void Solver::audit(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& mine, Report& report) const {
+    SurrogateSettings settings = step_settings(path, cells.error_dex, mine.thresholds);
+    settings.audit_share = audit_share(path);
+    if (!(settings.audit_share > 0)) return;
+    const std::size_t S = tables_.n_species();
+    report.audited += advance_list(path, cells, settings, size, mine, report).audited;
+    mine.audited.clear();
     for (std::int64_t k = 0; k < size; ++k)
         if (cells.status[mine.cells[k]] == status_EXACT_AUDIT) mine.audited.push_back(mine.cells[k]);
-    const std::size_t count = mine.audited.size();
-    if (count == first) return;
-    mine.auditing.resize(count, &path);
-    mine.audited_n.resize(count * S);
-    mine.audited_columns.resize(count * (C + 2));
-    mine.audited_bin.resize(count);
-    mine.audited_status.resize(count);
-    for (std::size_t k = first; k < count; ++k) {
-        const std::int64_t cell = mine.audited[k];
+    if (mine.audited.empty()) return;
+
+    CellArrays copies = packed(cells, mine.audited, mine.learned);
+    mine.bins.resize(mine.audited.size());
+    SurrogateTrace trace{};
+    trace.bin = mine.bins.data();
+    const PlanView& plan = plan_.view();
+    const SurrogateSettings open = learned_settings(false);
+    const std::size_t bytes = kernels().surrogate_bytes(plan, path.view(), open);
+    mine.reserve(1, bytes);
+    SurrogateStatistics statistics{};
+    std::int64_t next = 0;
+    kernels().advance(plan, path.view(), copies, {nullptr, copies.n_cells, &next}, open, statistics, &trace,
+                      mine.workspaces[0].reserve(bytes));
+
+    copies = packed(cells, mine.audited, mine.exact);
+    integrate_list(copies, integrator_settings(), nullptr, copies.n_cells, mine, report);
+
+    const Calibration& gate = *path.surrogate.calibration();
+    const InspectionView network = inspection();
+    std::vector<AuditSum>& found = mine.found;
+    found.clear();
+    for (int b = 0; b < gate.bins; ++b) found.push_back({b, 0, 0, 0});
+    for (std::size_t k = 0; k < mine.audited.size(); ++k) {
+        if (copies.status[k] < 0) continue;  // not solved: nothing to compare with
+        const double error =
+            audited_error(network, gate.weights.data(), gate.x_min, &mine.exact.n[k * S], 1, &mine.learned.n[k * S]);
+        const double target = options_.target_error_dex;
+        AuditSum& sum = found[static_cast<std::size_t>(mine.bins[k])];
+        ++sum.audited;
+        sum.violations += error > target;
+        sum.gross += error > limits::gross_share * target;
+        report.violations += error > target;
+    }
+    const AuditVerdict verdict = path.audit.merge(found);
+    report.bins_tightened += verdict.tightened;
+    report.bins_closed += verdict.closed;
+}
+
+// Copies of the listed cells, for nobody else to see.
+CellArrays Solver::packed(const CellArrays& cells, const std::vector<std::int64_t>& list, Copies& to) const {
+    const std::size_t S = tables_.n_species(), C = tables_.n_conditions(), count = list.size();
+    to.n.resize(count * S);
+    to.columns.resize(count * (C + 2));
+    to.status.assign(count, status_EXACT_REQUESTED);
+    for (std::size_t k = 0; k < count; ++k) {
+        const std::int64_t cell = list[k];
         for (std::size_t i = 0; i < S; ++i)
-            mine.audited_n[k * S + i] = cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
-        double* const column = &mine.audited_columns[k * (C + 2)];
+            to.n[k * S + i] = cells.n_cm3[cell * cells.cell_stride + i * cells.species_stride];
+        double* const column = &to.columns[k * (C + 2)];
         column[0] = cells.temperature_K[cell * cells.temperature_stride];
         column[1] = cells.dt_s[cell * cells.dt_stride];
         for (std::size_t c = 0; c < C; ++c)
             column[2 + c] = cells.conditions[cell * cells.condition_cell_stride + c * cells.condition_stride];
     }
-    const std::int64_t stride = static_cast<std::int64_t>(C + 2);
-    const double* const columns = &mine.audited_columns[first * (C + 2)];
-    const CellArrays packed{static_cast<std::int64_t>(count - first),
-                            &mine.audited_n[first * S],
-                            static_cast<std::int64_t>(S),
-                            1,
-                            columns,
-                            stride,
-                            columns + 2,
-                            stride,
-                            1,
-                            columns + 1,
-                            stride,
-                            mine.audited_status.data(),
-                            cells.repair,
-                            cells.electron};
-    SurrogateTrace trace{};
-    trace.bin = &mine.audited_bin[first];
-    std::int64_t next = 0;
-    const PlanView& plan = plan_.view();
-    const SurrogateView& net = path.view();
-    const SurrogateSettings settings = learned_settings(false);
-    const std::size_t bytes = kernels().surrogate_bytes(plan, net, settings);
-    mine.reserve(1, bytes);
-    SurrogateStatistics statistics{};
-    kernels().advance(plan, net, packed, {nullptr, packed.n_cells, &next}, settings, statistics, &trace,
-                      mine.workspaces[0].reserve(bytes));
-}
-
-void Solver::compare_audited(const CellArrays& cells, Scratch& mine, Report& report) const {
-    const InspectionView network = inspection();
-    const std::size_t S = tables_.n_species();
-    for (std::size_t k = 0; k < mine.audited.size();) {
-        const Path& path = *mine.auditing[k];  // and of those that follow, to the next path's
-        const Calibration& gate = *path.surrogate.calibration();
-        mine.found.clear();
-        for (; k < mine.audited.size() && mine.auditing[k] == &path; ++k) {
-            const std::int64_t cell = mine.audited[k];
-            if (cells.status[cell] < 0) continue;  // not solved: nothing to compare with
-            const double worst =
-                audited_error(network, gate.weights.data(), gate.x_min, cells.n_cm3 + cell * cells.cell_stride,
-                              cells.species_stride, &mine.audited_n[k * S]);
-            mine.found.push_back({static_cast<std::int32_t>(mine.audited_bin[k]), worst > options_.target_error_dex});
-            report.violations += mine.found.back().violated;
-        }
-        if (mine.found.empty()) continue;
-        const AuditVerdict verdict = path.audit.merge(mine.found);
-        report.bins_tightened += verdict.tightened;
-        report.bins_closed += verdict.closed;
-    }
+    const auto stride = static_cast<std::int64_t>(C + 2);
+    const double* const columns = to.columns.data();
+    return {static_cast<std::int64_t>(count),
+            to.n.data(),
+            static_cast<std::int64_t>(S),
+            1,
+            columns,
+            stride,
+            columns + 2,
+            stride,
+            1,
+            columns + 1,
+            stride,
+            to.status.data(),
+            cells.repair,
+            cells.electron};
 }
 
 // What remains of the carried errors where the chemistry itself was solved, by the first path's word; the surrogate's
@@ -775,7 +830,8 @@ void Solver::follow(const Path& path, const CellArrays& cells, const TrajectoryA
         kernels().follow(plan, net, cells, trajectory, queue, settings, statistics, workspace);
     };
     const std::int64_t threads = std::min<std::int64_t>(size, team_size(options_.threads, size * trajectory.n_times));
-    share(path, static_cast<int>(threads), kernels().trajectory_bytes(plan, net, settings), call, mine, report);
+    const std::size_t bytes = kernels().trajectory_bytes(plan, net, settings);
+    count(path, share(static_cast<int>(threads), bytes, call, mine, report), report);
 }
 
 IntegratorSettings Solver::integrator_settings() const {
@@ -792,8 +848,8 @@ IntegratorSettings Solver::integrator_settings() const {
             options_.error_budget_dex};
 }
 
-void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,
-                            Scratch& mine, Report& report) const {
+void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& settings, const std::int64_t* list,
+                            std::int64_t size, Scratch& mine, Report& report) const {
     const PlanView& plan = plan_.view();
     const Kernels& integrating = this->integrating();
     const int threads = team_size(options_.threads, size);
@@ -801,7 +857,7 @@ void Solver::integrate_list(const CellArrays& cells, const IntegratorSettings& s
     mine.integrator.assign(threads, {});
     mine.reserve(threads, bytes);
     std::int64_t next = 0;
-    const CellQueue queue{mine.cells.data(), size, &next};
+    const CellQueue queue{list, size, &next};
     run_team(options_.threads, threads, [&](int t) {
         integrating.integrate(plan, cells, queue, settings, mine.integrator[t], mine.workspaces[t].reserve(bytes));
     });
@@ -820,7 +876,8 @@ void Solver::integrate(const CellArrays& cells, Scratch& mine, Report& report) c
         const std::int64_t size = number == 0 ? mine.collect(cells, waits) : mine.collect(cells, given_up);
         if (size == 0) continue;
         const IntegratorSettings first = integrator_settings();
-        integrate_list(cells, number == 0 ? first : next_try(first, number), size, mine, report);
+        const IntegratorSettings settings = number == 0 ? first : next_try(first, number);
+        integrate_list(cells, settings, mine.cells.data(), size, mine, report);
     }
     report.seconds_exact += seconds_since(start);
 }

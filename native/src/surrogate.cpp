@@ -128,6 +128,7 @@ Surrogate::Surrogate(const ModelFile& file, const NetworkTables& tables, const P
         load_latent(file, tables);
     load_box(file, tables, plan);
     load_bins(file, tables, plan);
+    load_distance(file, tables);
     load_budget(file);
     if (file.has("gate/thresholds")) calibration_ = std::make_unique<Calibration>(file, tables, bins());
     if (file.has("router/steps")) router_ = std::make_unique<RouterTable>(file, tables, calibration_.get());
@@ -370,7 +371,7 @@ void Surrogate::place(Image& image, std::size_t at, const Packing& to) const {
         count(net, to.mlp);
     };
     for (const MlpView* net : {&v.reduced.head, &v.multi_clock.encoder, &v.multi_clock.decoder, &v.latent_map.encoder,
-                               &v.latent_map.decoder, &v.latent_map.ode, &v.jump.router})
+                               &v.latent_map.decoder, &v.latent_map.ode, &v.jump.router, &v.distance.whiten})
         place_net(*net);
     placed.link(v.reduced.feature_mean, feature_mean_.size());
     placed.link(v.reduced.feature_scale, feature_scale_.size());
@@ -431,6 +432,17 @@ int Surrogate::bins() const {
     int count = 1;
     for (const BinAxis& axis : axes_) count *= axis.n_edges + 1;
     return count;
+}
+
+void Surrogate::load_distance(const ModelFile& file, const NetworkTables& tables) {
+    if (!file.has("gate/distance_w0")) return;
+    DistanceView& v = view_.distance;
+    v.whiten = load_mlp(file, "gate/distance", Activation::none, Activation::none);
+    if (v.whiten.n_layers != 1 || inputs(v.whiten) != tables.n_species() + tables.n_conditions() + 2)
+        refuse(file, "gate/distance_w0 must be one layer that reads every species, T, the conditions and theta");
+    v.x_floor = positive(file, "gate/distance_floor");
+    if (v.x_floor < 1e-30) refuse(file, "gate/distance_floor must be 1e-30 at least (logarithms in single precision)");
+    v.most = static_cast<float>(positive(file, "gate/distance_most"));
 }
 
 void Surrogate::load_budget(const ModelFile& file) {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "pcs/error.hpp"
-#include "pcs/quiet.hpp"
 #include "pcs/solver.hpp"
 
 namespace pcs {
@@ -46,7 +45,6 @@ void Solver::require_trajectory(const TrajectoryRequest& request) const {
 }
 
 Report Solver::trajectory_of_densities(const TrajectoryRequest& request) const {
-    const QuietFloatingPoint quiet;
     const auto start = std::chrono::steady_clock::now();
     constexpr double one_second = 1;  // the times are checked here, not as a cell's dt
     StepRequest given{request.cells, nullptr};

@@ -88,7 +88,6 @@ CellArrays Solver::densities_of(const CellArrays& host, const int8_t* mask) cons
 template <class Call>
 Report Solver::in_units(const StepRequest& host, bool host_integrates, const Call& call) const {
     if (options_.units == Units::number_density) return call(host);
-    const QuietFloatingPoint quiet;
     check_cells(host.cells, shape());
     if (host.cells.n_cells == 0) return call(host);
     StepRequest request{densities_of(host.cells, host.mask), host.mask};
@@ -107,6 +106,7 @@ Report Solver::in_units(const StepRequest& host, bool host_integrates, const Cal
 }
 
 Report Solver::step(const StepRequest& request, bool exact) const {
+    const OwnFloatingPoint own;
     check_call(request.device);
     if (gpu_) return step_on_device(request, exact);
     return in_units(request, options_.host_integrates,
@@ -114,16 +114,17 @@ Report Solver::step(const StepRequest& request, bool exact) const {
 }
 
 Report Solver::equilibrium(const StepRequest& request, const EquilibriumSettings& settings) const {
+    const OwnFloatingPoint own;
     require_cpu("equilibrium is");
     return in_units(request, false,
                     [&](const StepRequest& densities) { return equilibrium_of_densities(densities, settings); });
 }
 
 Report Solver::trajectory(const TrajectoryRequest& request) const {
+    const OwnFloatingPoint own;
     check_call(request.device);
     if (gpu_) return trajectory_on_device(request);
     if (options_.units == Units::number_density) return trajectory_of_densities(request);
-    const QuietFloatingPoint quiet;
     const CellArrays& host = request.cells;
     check_cells(host, shape());
     check_trajectory(request, shape());
@@ -153,7 +154,7 @@ Report Solver::trajectory(const TrajectoryRequest& request) const {
 }
 
 void Solver::derive(const DerivativeRequest& request) const {
-    const QuietFloatingPoint quiet;
+    const OwnFloatingPoint own;
     require_cpu("rates and derivatives are");
     const CellArrays& host = request.cells;
     const DerivativeArrays& to = request.to;

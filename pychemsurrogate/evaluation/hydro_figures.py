@@ -29,7 +29,7 @@ _DENSITY: Final = r"$n_\mathrm{H}$ [cm$^{-3}$]"
 _PATHS: Final = (  # label, colour, status codes
     ("surrogate", "#4477aa", (Status.SURROGATE,)),
     ("unchanged", "#bbbbbb", (Status.UNCHANGED, Status.MASKED)),
-    ("exact: outside the trained box", "#ccbb44", (Status.EXACT_BOX, Status.EXACT_DISTANCE)),
+    ("exact: beyond the training states", "#ccbb44", (Status.EXACT_BOX, Status.EXACT_DISTANCE)),
     ("exact: predicted error", "#ee6677", (Status.EXACT_ERROR,)),
     ("exact: by lot, audit or budget", "#aa3377", (Status.EXACT_REFRESH, Status.EXACT_AUDIT, Status.EXACT_BUDGET)),
     ("exact", "#228833", (Status.EXACT_REQUESTED, Status.EXACT_ONE_STEP, Status.EXACT_ROUTED)),

@@ -62,8 +62,8 @@ def calibrate(populations: Sequence[Population], bins: int, target: float, alpha
 
     It holds in every bin over all populations, and, wherever enough independent cells are accepted to tell (3 / alpha),
     for every population over all bins: one population (such as mixtures) cannot hide behind another. In a bin of a
-    population, and where cells are fewer, the counted share itself must not exceed alpha. -inf, which accepts nothing,
-    where the cells allow no threshold or are too few.
+    population, and where cells are fewer, the counted share itself must not exceed alpha; fewer than 1 / alpha cells
+    say nothing. -inf, which accepts nothing, where the cells allow no threshold or are too few.
     """
     everything = Population(*(np.concatenate(columns) for columns in zip(*map(_columns, populations), strict=True)))
     correlation = [_correlation(population, target, alpha) for population in populations]
@@ -155,15 +155,17 @@ def _holds(population: Population, thresholds: FloatArray, rho: float, target: f
         return True
     effect = design_effect(accepted.run, rho)
     if cells / effect < 3.0 / alpha:
-        return bool(violations <= alpha * cells)
+        return bool(violations <= alpha * cells) or cells < 1.0 / alpha
     return bool(violation_bound(violations, cells, effect) <= alpha)
 
 
 def _threshold(cells: Population, rho: float, target: float, alpha: float, part: bool = False) -> float:
     """Of one group of cells; of a part of another group the counted share is bounded alone, for it may be too small."""
     cells = _where(cells, np.isfinite(cells.predicted))  # others are never accepted
+    if part and len(cells.run) < 1.0 / alpha:
+        return np.inf
     if not len(cells.run):
-        return np.inf if part else -np.inf
+        return -np.inf
     order = np.argsort(cells.predicted, kind="stable")
     ranked = cells.predicted[order]
     violations = np.cumsum(cells.error[order] > target)

@@ -1,4 +1,4 @@
-"""The verdict: box first, then the predicted error against the threshold of the cell's bin."""
+"""The verdict: box and distance first, on the input alone, then the predicted error against its bin's threshold."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pychemsurrogate.gate.bins import Bins
 from pychemsurrogate.gate.box import Box, FloatArray
+from pychemsurrogate.gate.distance import Distance
 from pychemsurrogate.network import NetworkTables
 from pychemsurrogate.status import Status
 
@@ -43,29 +44,41 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Gate:
-    """A box and, for a surrogate that predicts its error, what that prediction was calibrated for."""
+    """A box; for a surrogate that predicts its error, what that was calibrated for; the distance, where one counts."""
 
     box: Box
     calibration: Calibration | None = None
+    distance: Distance | None = None
 
     def verdict(
         self,
         inside: NDArray[np.bool_],
         predicted: NDArray[np.floating[Any]] | None = None,
         threshold: FloatArray | None = None,
+        far: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int8]:
-        """Status (B) of every cell: SURROGATE, EXACT_BOX or EXACT_ERROR.
+        """Status (B) of every cell: SURROGATE, EXACT_BOX, EXACT_DISTANCE or EXACT_ERROR.
 
-        inside (B): Box.contains; predicted (B): log10 of the error in dex, for a calibrated gate, and the threshold (B)
-        of every cell's bin. NaN is refused.
+        inside (B): Box.contains; far (B): of the distance, None without one; predicted (B): log10 of the error in dex,
+        for a calibrated gate, and the threshold (B) of every cell's bin. NaN is refused.
         """
         status = np.full(len(inside), Status.SURROGATE, dtype=np.int8)
         if self.calibration is not None:
             if predicted is None or threshold is None:
                 raise ValueError("this gate is calibrated: give it the predicted errors and the thresholds")
             status[~(predicted < threshold)] = Status.EXACT_ERROR
+        if far is not None:
+            status[far] = Status.EXACT_DISTANCE
         status[~inside] = Status.EXACT_BOX
         return status
+
+    def far(
+        self, x: FloatArray, density: FloatArray, dt: FloatArray, temperature: FloatArray, conditions: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Which of the cells (B) are too far from the training states; arguments as of `box.quantities`."""
+        if self.distance is None:
+            return np.zeros(len(dt), dtype=np.bool_)
+        return ~(self.distance.square(x, density, dt, temperature, conditions) <= self.distance.most)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The gate under its names in the model file."""
@@ -79,15 +92,16 @@ class Gate:
             arrays |= c.bins.to_arrays()
             for name in ("targets", "thresholds", "alpha", "weights", "x_min"):
                 arrays[f"gate/{name}"] = np.asarray(getattr(c, name), dtype=np.float64)
-        return arrays
+        return arrays | ({} if self.distance is None else self.distance.to_arrays())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], tables: NetworkTables) -> Gate:
         """The gate that `to_arrays` stored; KeyError names an array that is missing."""
         names = tuple(arrays["gate/box_names"].tobytes().decode().split("\n"))
         box = Box(names, arrays["gate/box_min"], arrays["gate/box_max"], tables)
+        distance = Distance.from_arrays(arrays)
         if "gate/thresholds" not in arrays:
-            return cls(box)
+            return cls(box, None, distance)
         calibration = Calibration(
             Bins.from_arrays(arrays, tables),
             arrays["gate/targets"],
@@ -96,4 +110,4 @@ class Gate:
             arrays["gate/weights"],
             float(arrays["gate/x_min"]),
         )
-        return cls(box, calibration)
+        return cls(box, calibration, distance)

@@ -17,6 +17,8 @@ from pychemsurrogate.status import Status
 class GateOnDevice:
     """A gate; edges: those of its bins; composition (E + 1, S) and weights (S) of the calibration's error there too.
 
+    whiten: weights and bias of its distance, None without one.
+
     The arguments of `contains` and `place` are those of `box.quantities`, as tensors on the device. No verb makes the
     host wait.
     """
@@ -26,6 +28,7 @@ class GateOnDevice:
     composition: Tensor
     edges: list[Tensor]
     weights: Tensor | None
+    whiten: tuple[Tensor, Tensor] | None
 
     @classmethod
     def of(cls, gate: Gate, tables: NetworkTables, device: str) -> GateOnDevice:
@@ -33,7 +36,11 @@ class GateOnDevice:
         calibration = gate.calibration
         edges = [] if calibration is None else [torch.tensor(e, device=device) for e in calibration.bins.edges]
         weights = None if calibration is None else torch.tensor(calibration.weights, device=device)
-        return cls(gate, tables, torch.tensor(tables.composition, device=device), edges, weights)
+        distance, composition = gate.distance, torch.tensor(tables.composition, device=device)
+        whiten = None
+        if distance is not None:
+            whiten = torch.tensor(distance.weights, device=device), torch.tensor(distance.bias, device=device)
+        return cls(gate, tables, composition, edges, weights, whiten)
 
     def contains(self, x: Tensor, density: Tensor, dt: Tensor, temperature: Tensor, conditions: Tensor) -> Tensor:
         """Which of the cells (B) lie in the box. NaN lies outside."""
@@ -54,13 +61,31 @@ class GateOnDevice:
                 bins = bins * (len(edges) + 1) + place
         return bins
 
-    def verdict(self, inside: Tensor, predicted: Tensor | None = None, threshold: Tensor | None = None) -> Tensor:
+    def far(self, x: Tensor, density: Tensor, dt: Tensor, temperature: Tensor, conditions: Tensor) -> Tensor | None:
+        """Which of the cells (B) are too far from the training states; None where no distance counts."""
+        if self.gate.distance is None or self.whiten is None:
+            return None
+        columns = [temperature[:, None], conditions / density[:, None], (density * dt)[:, None]]
+        given = [x.clamp(min=self.gate.distance.x_floor), torch.cat(columns, dim=1).clamp(min=1e-300)]
+        weights, bias = self.whiten
+        moved = torch.cat(given, dim=1).log10().float() @ weights.T + bias
+        return ~(moved.square().sum(1) <= self.gate.distance.most)
+
+    def verdict(
+        self,
+        inside: Tensor,
+        predicted: Tensor | None = None,
+        threshold: Tensor | None = None,
+        far: Tensor | None = None,
+    ) -> Tensor:
         """Status (B) of every cell, as `Gate.verdict`."""
         status = torch.full_like(inside, Status.SURROGATE, dtype=torch.int8)
         if self.gate.calibration is not None:
             if predicted is None or threshold is None:
                 raise ValueError("this gate is calibrated: give it the predicted errors and the thresholds")
             status = status.masked_fill(~(predicted < threshold), Status.EXACT_ERROR)
+        if far is not None:
+            status = status.masked_fill(far, Status.EXACT_DISTANCE)
         return status.masked_fill(~inside, Status.EXACT_BOX)
 
     def errors(self, x: Tensor, truth: Tensor) -> Tensor:

@@ -61,8 +61,11 @@ class ModelFile:
     def read(cls, path: str | PathLike[str]) -> ModelFile:
         """Read a .pcs file, or a shipped model by its name. Raises ModelFileError with reason and remedy."""
         given = Path(path)
-        if given.suffix != SUFFIX and given.name == str(path) and not given.exists():
-            given = shipped_model_path(str(path))
+        try:
+            if given.suffix != SUFFIX and given.name == str(path) and not given.exists():
+                given = shipped_model_path(str(path))
+        except OSError as error:  # a name that no file can have
+            raise ModelFileError(f"model {str(path)[:80]!r}: {error.strerror}") from None
         arrays = read_arrays(given)
         model = cls(arrays, path=given)
         model.require("meta/json", "network/text", "network/hash", "network/species")

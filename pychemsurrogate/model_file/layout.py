@@ -6,6 +6,7 @@ Nothing here knows what the arrays mean; `file.py` does.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import tempfile
 import zlib
@@ -99,14 +100,24 @@ def read_arrays(path: Path) -> dict[str, Array]:
         return ModelFileError(f"{path}: {reason}")
 
     damaged = "the file is damaged; copy or download it again"
-    if path.is_dir():
-        raise refuse("is a folder; name the .pcs file itself")
     try:
-        data = path.read_bytes()
+        if path.is_dir():
+            raise refuse("is a folder; name the .pcs file itself")
+        # Another kind of file may never end, and a large one is looked at before it is read.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise refuse("is no regular file; give a .pcs file")
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+            size = os.fstat(file.fileno()).st_size
+            known = header[: len(MAGIC)] == MAGIC and len(header) == _HEADER.size
+            data = header + file.read() if known and _HEADER.unpack(header)[3] == size else header
     except FileNotFoundError:
         raise refuse("no such file; check the path, or give the name of a shipped model") from None
-    except OSError as error:
-        raise refuse(f"cannot be read ({error.strerror}); check its permissions") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise refuse(f"cannot be read ({reason}); check the path and its permissions") from None
     if not data:
         raise refuse("is empty; copy or download it again")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
@@ -120,7 +131,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             "upgrade pychemsurrogate, or write the model again"
         )
     if length != len(data):
-        raise refuse(f"holds {len(data)} bytes where its header says {length}; {damaged}")
+        raise refuse(f"holds {size} bytes where its header says {length}; {damaged}")
     if zlib.crc32(memoryview(data)[_HEADER.size :]) != checksum or reserved != 0:
         raise refuse(f"fails its checksum; {damaged}")
     directory_end = _HEADER.size + count * _ENTRY.size

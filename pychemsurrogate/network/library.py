@@ -31,7 +31,11 @@ def load_network(name_or_path: str | Path, format: str | None = None, **options:
     """
     shipped = SHIPPED / f"{name_or_path}{SUFFIX}"
     path = shipped if str(name_or_path) in shipped_networks() else Path(name_or_path)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise NetworkError(f"network {str(name_or_path)[:80]!r}: {error.strerror}") from None
+    if not there:
         raise NetworkError(
             f'no network "{name_or_path}": neither a file nor a shipped network ({", ".join(shipped_networks())})'
         )

@@ -17,7 +17,7 @@ from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE
 from pychemsurrogate.network.rate_laws import MAX_CONDITIONS, RATE_LAWS, RateLaw
 from pychemsurrogate.network.rate_laws import expression as expression_law
 from pychemsurrogate.network.reaction import MAX_REACTANTS, Reaction
-from pychemsurrogate.network.species import NetworkError, Species, species_from_formula
+from pychemsurrogate.network.species import NetworkError, Species, check_name, species_from_formula
 
 FORMAT_LINE: Final = "pychemsurrogate network 1"
 
@@ -90,6 +90,15 @@ class Network:
         self._check()
 
     def _check(self) -> None:
+        check_name("network", self.name)
+        for name in self.species_names:
+            check_name("species", name)
+        for name in self.elements:
+            check_name("element", name)
+        for name in self.conditions:
+            check_name("condition", name)
+        if len(set(self.conditions)) != len(self.conditions):
+            raise NetworkError(f"network {self.name}: conditions named twice: {' '.join(self.conditions[:10])}")
         if not self.species or not self.reactions:
             raise NetworkError(f"network {self.name}: at least one species and one reaction are needed")
         if len(self._index) != len(self.species):

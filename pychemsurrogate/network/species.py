@@ -6,6 +6,7 @@ u and the electron mass: CODATA 2022 (Mohr et al. 2025, Rev. Mod. Phys. 97, 0250
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,8 +52,38 @@ _FORMULA = re.compile(r"(?:[clt]-)?((?:[A-Z][a-z]?\d*)+)(\++|-+)?")
 _ATOM = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
+# What names are made of (plan.cpp has the same for model files): they go into generated code, makefiles and pages.
+_GRAMMAR: Final[Mapping[str, tuple[str, int, str]]] = MappingProxyType(
+    {
+        "species": (
+            r"[A-Za-z0-9_+\-()\[\]]*[A-Za-z0-9][A-Za-z0-9_+\-()\[\]]*",
+            40,
+            "letters, digits and _ + - ( ) [ ]",
+        ),
+        "element": (r"[A-Za-z0-9_]*[A-Za-z][A-Za-z0-9_]*", 40, "letters, digits and _"),
+        "condition": (r"[A-Za-z][A-Za-z0-9_]*", 40, "a letter, then letters, digits and _"),
+        "network": (
+            r"[A-Za-z0-9][A-Za-z0-9_.,+\-()= ]*",
+            100,
+            "a letter or digit, then these, blanks and _ . , + - ( ) =",
+        ),
+    }
+)
+MOST_ATOMS: Final = 10_000
+"""Nuclei of one element in a species, and charges, at most."""
+
+
 class NetworkError(ValueError):
     """A network, or the file that it comes from, is not usable; the message says where and why."""
+
+
+def check_name(kind: str, name: str) -> str:
+    """The name of a "species", "element", "condition" or "network", if it is one; NetworkError says what names are."""
+    pattern, most, told = _GRAMMAR[kind]
+    if len(name) > most or not re.fullmatch(pattern, name, re.ASCII):
+        shown = name if len(name) <= most else name[:most] + "..."
+        raise NetworkError(f"{shown!r} is no name of a {kind}: names are {told}, {most} at most")
+    return name
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,7 @@ def species_from_formula(name: str) -> Species:
 
     Raises NetworkError for a name that is not a formula, or for an element without a tabulated weight.
     """
+    check_name("species", name)
     if name == ELECTRON_NAME:
         return Species(name, {}, -1, ELECTRON_MASS_G, r"\mathrm{e^{-}}")
     match = _FORMULA.fullmatch(name)
@@ -91,6 +123,8 @@ def species_from_formula(name: str) -> Species:
         if symbol not in ATOMIC_WEIGHTS_U:
             raise NetworkError(f'species "{name}": no atomic weight is tabulated for the element "{symbol}"')
         elements[symbol] = elements.get(symbol, 0) + int(count or 1)
+        if not 0 < elements[symbol] <= MOST_ATOMS:
+            raise NetworkError(f'species "{name}": {elements[symbol]} nuclei of {symbol} are beyond any sense')
     charge = (match[2] or "").count("+") - (match[2] or "").count("-")
     mass = sum(ATOMIC_WEIGHTS_U[e] * count for e, count in elements.items()) * ATOMIC_MASS_UNIT_G
     mass -= charge * ELECTRON_MASS_G
@@ -99,7 +133,19 @@ def species_from_formula(name: str) -> Species:
 
 
 def declared_species(name: str, elements: Mapping[str, int], charge: int, mass_g: float) -> Species:
-    """A species whose composition is declared, not spelt by its name (toy networks); `mass_g` in g."""
+    """A species whose composition is declared, not spelt by its name (toy networks); `mass_g` in g.
+
+    Raises NetworkError for names that are none, negative or absurd counts, and a mass that is none.
+    """
+    check_name("species", name)
+    for element, count in elements.items():
+        check_name("element", element)
+        if not 0 < count <= MOST_ATOMS:
+            raise NetworkError(f'species "{name}": {element}={count}: give 1 to {MOST_ATOMS} nuclei, or leave it out')
+    if abs(charge) > MOST_ATOMS:
+        raise NetworkError(f'species "{name}": a charge of {charge} is beyond any sense')
+    if not 0.0 <= mass_g < math.inf:
+        raise NetworkError(f'species "{name}": mass_g={mass_g}: give a finite mass in g, 0 or above')
     return Species(name, dict(elements), charge, mass_g, rf"\mathrm{{{name}}}")
 
 

@@ -16,14 +16,26 @@ def is_tensor(array: object) -> bool:
     return type(array).__module__.split(".")[0] == "torch"
 
 
+def refuse_masked(array: Any, name: str) -> None:
+    """Raise TypeError for a numpy masked array, whose masked cells would be stepped like all others."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array: pass {name}.data, and mask= with false for the cells that are to be left alone"
+        )
+
+
 def check_type(array: Any, name: str) -> None:
-    """Raise TypeError unless `array` is a float64 numpy array or torch tensor."""
+    """Raise TypeError unless `array` is a float64 numpy array, or a torch tensor that is not traced for gradients."""
+    refuse_masked(array, name)
     if isinstance(array, np.ndarray):
         is_float64 = array.dtype == np.float64
     elif is_tensor(array):
         is_float64 = str(array.dtype) == "torch.float64"
+        if array.requires_grad:
+            raise TypeError(f"{name} requires a gradient, which no step gives: pass {name}.detach()")
     else:
-        raise TypeError(f"{name} must be a numpy array or a torch tensor, not {type(array).__name__}")
+        told = f": pass {name}.to_numpy()" if hasattr(array, "to_numpy") else ""
+        raise TypeError(f"{name} must be a numpy array or a torch tensor, not {type(array).__name__}{told}")
     if not is_float64:
         raise TypeError(f"{name} has dtype {array.dtype}: pass float64, {name}.astype('float64') or {name}.double()")
 
@@ -82,9 +94,15 @@ def host_result(out: Any, shape: tuple[int, ...], source: FloatArray) -> FloatAr
 
 def cell_values(value: Any, name: str, cells: int, unit: str, *, positive: bool) -> FloatArray:
     """A condition as (1,) or (cells,) float64. A bad scalar raises ValueError; bad values of single cells do not."""
+    if not isinstance(value, float):
+        refuse_masked(value, name)
     try:
+        if type(value) in (str, bytes):
+            raise TypeError
         array = np.asarray(value.detach().cpu() if is_tensor(value) else value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except OverflowError:
+        raise ValueError(f"{name} is beyond any number of double precision, in {unit}") from None
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # the first two: a tensor without data
         raise TypeError(f"{name} must be a number or an array of numbers in {unit}") from None
     if array.shape not in ((), (1,), (cells,)):
         raise ValueError(f"{name} has shape {array.shape}: pass a scalar or one value for each of the {cells} cells")

@@ -11,8 +11,8 @@ from torch import Tensor
 from pychemsurrogate.solver.device_arrays import as_tensor
 from pychemsurrogate.solver.precision import matmuls_in
 from pychemsurrogate.solver.report import Report
-from pychemsurrogate.solver.step import Course, by_learned_paths, write
-from pychemsurrogate.solver.torch_engine import Call, Clock, Given, TorchEngine
+from pychemsurrogate.solver.step import Course, by_learned_paths, compare, solve_withdrawn, write
+from pychemsurrogate.solver.torch_engine import Call, Clock, Given, TorchEngine, added
 
 _WARM_UPS = 2  # torch's libraries allocate at their first calls, which a graph cannot hold
 
@@ -20,7 +20,8 @@ _WARM_UPS = 2  # torch's libraries allocate at their first calls, which a graph 
 class CapturedStep:
     """Advances the arrays that it was made for, where they lie, whenever it is called; made by `Solver.capture`.
 
-    A step is two graphs with the exact path between them: the learned paths before it, the writing of results behind.
+    A step is three graphs with the exact path between them: the learned paths before it, the comparison of audited
+    cells, after which it may be asked again, and the writing of results.
     A call reads what the arrays hold then; values that were given as numbers stay as they were. It belongs to one
     stream at a time: two calls may not overlap.
     """
@@ -49,7 +50,10 @@ class CapturedStep:
             self._learned_paths()
             call.clock.mark()
             if exact is not None:
-                call.by_exact = exact(course.cells, course.state)
+                first = exact(course.cells, course.state)
+                self._comparing()
+                again = solve_withdrawn(course, self._withdrawn, exact) if self._withdrawn is not None else dict
+                call.by_exact = added(first, again)
             call.clock.mark()
             self._writing()
             call.end(course, course.cells.status.clone())  # the next call writes over them
@@ -64,10 +68,13 @@ class CapturedStep:
 
             def warm_up() -> None:
                 for _ in range(_WARM_UPS):
-                    write(self._learn(scratch))
+                    course = self._learn(scratch)
+                    compare(course)
+                    write(course)
 
             engine.aside(warm_up)
             self._course, self._learned_paths = engine.recorded(lambda: self._learn(given))
+            self._withdrawn, self._comparing = engine.recorded(lambda: compare(self._course))
             _, self._writing = engine.recorded(lambda: write(self._course))
 
     def _learn(self, given: Given) -> Course:

@@ -15,7 +15,7 @@ from pychemsurrogate.state_log import States, append_states, open_log
 from pychemsurrogate.status import Status
 
 MOST_A_CALL: Final = 1000
-_KEPT: Final = (Status.EXACT_BOX, Status.EXACT_ERROR, Status.EXACT_AUDIT)
+_KEPT: Final = (Status.EXACT_BOX, Status.EXACT_DISTANCE, Status.EXACT_ERROR, Status.EXACT_AUDIT)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from pychemsurrogate.status import STATUS_MESSAGES, Status
 
 _TOLD: Final = (
     "refused_box",
+    "refused_distance",
     "refused_error",
     "refused_budget",
     "audited",
@@ -46,7 +47,7 @@ class Report:
     surrogate, exact, unchanged, masked, failed: cells by path (they add up to the number of cells);
     by_path: cells by the name of the learned path that served them ("": the one path of a model that names none);
     routed: cells that the exact integrator served at once, since it was expected to cost less than a learned path;
-    refused_box, refused_error: cells that the gate handed to the exact integrator, by reason;
+    refused_box, refused_distance, refused_error: cells that the gate handed to the exact integrator, by reason;
     refused_budget: cells that it would have trusted, but whose error budget was spent, or that exact_every took;
     audited, violations: trusted cells that were solved exactly all the same, and those whose error was above the
     target; bins_tightened, bins_closed: what follows from them (`Solver.audit`);
@@ -64,6 +65,7 @@ class Report:
     masked: int
     failed: int
     refused_box: int
+    refused_distance: int
     refused_error: int
     refused_budget: int
     routed: int
@@ -139,9 +141,10 @@ class Report:
         ]
         if len(self.by_path) > 1:
             lines.append("surrogate: " + ", ".join(f"{count} {path}" for path, count in self.by_path.items()))
-        if self.refused_box or self.refused_error or self.refused_budget:
+        if self.refused_box or self.refused_distance or self.refused_error or self.refused_budget:
             lines.append(
-                f"refused: {self.refused_box} outside the box, {self.refused_error} predicted error, "
+                f"refused: {self.refused_box} outside the box, {self.refused_distance} too far from the training "
+                f"states, {self.refused_error} predicted error, "
                 f"{self.refused_budget} error budget or exact_every"
             )
         if self.audited:

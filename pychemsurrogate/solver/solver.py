@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
+from os import PathLike, fsencode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from pychemsurrogate.solver.arrays import (
     host_target,
     host_view,
     is_tensor,
+    refuse_masked,
 )
 from pychemsurrogate.solver.device_arrays import on_device
 from pychemsurrogate.solver.ladder import Batch, Ladder
@@ -124,7 +125,7 @@ class Solver:
         error_budget_dex: float | None = None,
         exact_every: int = 100,
         audit: float = 0.001,
-        costs: str | Sequence[float] = "measure",
+        costs: str | Sequence[float] = "model",
         log: str | PathLike[str] | None = None,
         max_steps: int = 2000,
         threads: int = 0,
@@ -141,7 +142,7 @@ class Solver:
             raise ValueError("the model has no file yet: call its write(path) first")
         if species is not None:
             model.require_species(species)
-        core = _native.Solver.open(str(model.path))
+        core = _native.Solver.open(fsencode(model.path))
         options = {
             "path": path,
             "mode": mode,
@@ -165,7 +166,7 @@ class Solver:
             core.set_option("device", device)
         exact = None
         if engine == "torch" and integrator == "native" and _native_serves(device):
-            exact = _native.Solver.open(str(model.path))
+            exact = _native.Solver.open(fsencode(model.path))
             tolerances = {key: core.options()[key] for key in ("rtol", "atol")}
             for key, value in (options | tolerances | {"path": "", "mode": "exact", "device": device}).items():
                 if value is not None:
@@ -267,9 +268,9 @@ class Solver:
                     error_budget_dex (target_error_dex: what a cell may carry, see `step`), exact_every (100: without
                     such a budget one of so many cells takes the exact path, chosen by the bits of its own input; 0:
                     none), audit (0.001: share of the trusted cells that are solved exactly and compared, see `audit`),
-                    costs ("measure", at the first step, or the numbers of `costs`: then the choice of path, hence
-                    every bit, is the same on all machines), log (an HDF5 file to which the states of refused and
-                    audited cells are appended, at most 1000 a call; docs/surrogate.md),
+                    costs ("model": those of the model file, so that the choice of path, hence every bit, is the same on
+                    all ranks; "measure", at the first step; or the numbers of `costs`), log (an HDF5 file to which the
+                    states of refused and audited cells are appended, at most 1000 a call; docs/surrogate.md),
                     repair ("none"; "floor" sets small negatives to 0, "electrons" makes e- neutralise the cell;
                     "floor,electrons" both): repairs are counted in the report; kernels ("auto": straight-line code
                     if the library has it for this network, else tables; "tables"; "compiled": straight-line code,
@@ -601,6 +602,7 @@ class Solver:
         return len(array)
 
     def _check_mask(self, mask: Any, count: int) -> NDArray[np.int8]:
+        refuse_masked(mask, "mask")
         array = np.asarray(mask)
         if array.shape != (count,):
             raise ValueError(f"mask has shape {array.shape}, not ({count},)")

@@ -28,7 +28,8 @@ from pychemsurrogate.surrogates.rates import Formulas
 
 Figures = dict[str, Any]  # by the names of a report: numbers, or tensors of one number
 Rows: TypeAlias = Tensor | slice
-_REFUSED = (Status.EXACT_BOX, Status.EXACT_ERROR, Status.EXACT_BUDGET)  # by one path: another may take it
+# By one path: another may take it.
+_REFUSED = (Status.EXACT_BOX, Status.EXACT_DISTANCE, Status.EXACT_ERROR, Status.EXACT_BUDGET)
 _CONSERVED = 1e-12  # what a projected cell must reach, as in the native step
 _PART_BYTES = 1 << 32  # of what the learned step of a part of the cells may need on a GPU, about
 
@@ -221,9 +222,9 @@ class Course:
     there is no calibration; options: those of the native handle.
 
     state (B, S) [cm^-3]: as repaired, then of the exact integrator; made (B, S) [cm^-3]: of the learned steps; carried
-    (B) [dex]; bins, served_by (B): bin and path of the cells that are audited; tallies: cells compared and violations
-    (2, bins) of each path. The caller's n and error_dex change in the last verb alone, so that a call that raises
-    leaves them as they were.
+    (B) [dex]; bins, served_by (B): bin and path of the cells that a path accepts; tallies: cells compared, violations
+    and gross errors (3, bins) of each path. The caller's n and error_dex change in the last verb alone, so that a call
+    that raises leaves them as they were.
     """
 
     cells: DeviceCells
@@ -257,6 +258,7 @@ def step(course: Course, exact: Exact) -> None:
     """
     by_learned_paths(course)
     exact(course.cells, course.state)
+    audit(course, exact)
     write(course)
 
 
@@ -284,22 +286,59 @@ def by_learned_paths(course: Course) -> None:
             _learned_step(course, k, rows, here)
         waiting = _is_any(cells.status, _REFUSED)
     course.audited = cells.status == Status.EXACT_AUDIT if watched else None
-    figures["refused_box"] = (cells.status == Status.EXACT_BOX).sum()
-    figures["refused_error"] = (cells.status == Status.EXACT_ERROR).sum()
+    figures |= {name: (cells.status == code).sum() for name, code in _TOLD_BY_STATUS.items()}
     figures["refused_budget"] = _is_any(cells.status, (Status.EXACT_BUDGET, Status.EXACT_REFRESH)).sum()
 
 
+def compare(course: Course) -> Tensor | None:
+    """Compare the audited cells, which were solved. The mask (B) of accepted cells that must be solved after all.
+
+    Those of every bin in which the learned step was grossly wrong. They count as refused. None without an audit.
+    """
+    cells, figures = course.cells, course.figures
+    if course.audited is None:
+        return None
+    for rows, here in cells.parts(course.audited & cells.waiting):
+        _compare(course, rows, here)
+    withdrawn = torch.zeros_like(course.audited)
+    for k, tally in course.tallies.items():
+        served = (cells.status == Status.SURROGATE) & (course.served_by == k)
+        mine = served & (tally[2] > 0)[course.bins.clamp(max=tally.shape[1] - 1)]
+        name = course.learned[k].name
+        figures["by_path"][name] = figures["by_path"][name] - mine.sum()
+        withdrawn = withdrawn | mine
+    figures["refused_error"] = figures["refused_error"] + withdrawn.sum()
+    cells.status.masked_fill_(withdrawn, Status.EXACT_ERROR)
+    if course.carried is not None and cells.error_dex is not None:
+        course.carried = torch.where(withdrawn, cells.error_dex, course.carried)
+    return withdrawn
+
+
+def audit(course: Course, exact: Exact) -> Callable[[], Figures]:
+    """`compare`, and the integrator for the cells that it withdraws; returns what `exact` does."""
+    withdrawn, cells = compare(course), course.cells
+    if withdrawn is None or (cells.compact and not withdrawn.any()):
+        return dict
+    return solve_withdrawn(course, withdrawn, exact)
+
+
+def solve_withdrawn(course: Course, withdrawn: Tensor, exact: Exact) -> Callable[[], Figures]:
+    """The integrator for the cells of the mask (B) alone; returns what `exact` does."""
+    cells = course.cells
+    alone = replace(cells, status=cells.status.masked_fill(~withdrawn, Status.UNCHANGED))
+    told = exact(alone, course.state)
+    cells.status.copy_(torch.where(withdrawn, alone.status, cells.status))
+    return told
+
+
 def write(course: Course) -> None:
-    """The last part of a step: results go to the caller's n and error_dex, and audited cells are compared."""
+    """The last part of a step: results go to the caller's n and error_dex."""
     cells = course.cells
     for rows, here in cells.parts(cells.status == Status.SURROGATE):
         put(cells.n, rows, here, course.made[rows])
     exact = cells.waiting
     for rows, here in cells.parts(exact):
         put(cells.n, rows, here, course.state[rows])
-    if course.audited is not None:
-        for rows, here in cells.parts(course.audited & exact):
-            _compare(course, rows, here)
     if course.carried is not None and cells.error_dex is not None:
         for rows, here in cells.parts(exact) if course.learned else ():
             theta = (course.state[rows] @ cells.constants.weights) * cells.dt[rows]
@@ -403,9 +442,11 @@ def _compare(course: Course, rows: Rows, here: Tensor) -> None:
         if not path.calibrated or thresholds is None:
             continue
         mine = here & (served_by == k)
-        wrong = mine & (path.gate.errors(x, truth) > course.options["target_error_dex"])
+        error, target = path.gate.errors(x, truth), course.options["target_error_dex"]
+        wrong = mine & (error > target)
+        gross = mine & (error > _native.limits()["gross_share"] * target)
         of = bins[:, None] == torch.arange(len(thresholds), device=bins.device)
-        counts = torch.stack([(of & mine[:, None]).sum(0), (of & wrong[:, None]).sum(0)])
+        counts = torch.stack([(of & each[:, None]).sum(0) for each in (mine, wrong, gross)])
         course.tallies[k] = course.tallies.get(k, 0) + counts
         course.figures["violations"] = course.figures["violations"] + wrong.sum()
 
@@ -511,7 +552,11 @@ def trajectory(course: Course, times: NDArray[np.float64], *, conserve: bool = T
     return Pairs(n, status, refused | {"repaired": repaired, "by_path": served_by, "defect_max": defect_max})
 
 
-_TOLD_BY_STATUS = {"refused_box": Status.EXACT_BOX, "refused_error": Status.EXACT_ERROR}
+_TOLD_BY_STATUS = {
+    "refused_box": Status.EXACT_BOX,
+    "refused_distance": Status.EXACT_DISTANCE,
+    "refused_error": Status.EXACT_ERROR,
+}
 
 
 def _verdict(
@@ -527,7 +572,8 @@ def _verdict(
     verdict = torch.full_like(served, Status.SURROGATE, dtype=torch.int8)
     if mode == "auto":
         threshold = None if thresholds is None else thresholds[bins]
-        verdict = learned.gate.verdict(learned.gate.contains(*inputs), predicted, threshold)
+        gate = learned.gate
+        verdict = gate.verdict(gate.contains(*inputs), predicted, threshold, gate.far(*inputs))
     failure = Status.EXACT_ERROR if mode == "auto" else Status.NON_FINITE
     verdict = verdict.masked_fill(~served & (verdict == Status.SURROGATE), failure)
     if learned.formulas is not None:  # no path takes a cell in which a formula gives no rate

@@ -29,6 +29,7 @@ from pychemsurrogate.solver.step import (
     Figures,
     Learned,
     Pairs,
+    audit,
     by_learned_paths,
     trajectory,
     write,
@@ -37,8 +38,8 @@ from pychemsurrogate.solver.tensors import hand_back
 from pychemsurrogate.status import Status
 
 _COUNTS = (
-    *("refused_box", "refused_error", "refused_budget", "audited", "violations", "bins_tightened", "bins_closed"),
-    *("repaired", "steps", "rejected_steps", "second_try"),
+    *("refused_box", "refused_distance", "refused_error", "refused_budget", "audited", "violations"),
+    *("bins_tightened", "bins_closed", "repaired", "steps", "rejected_steps", "second_try"),
 )
 _BY_EXACT = ("steps", "rejected_steps", "second_try", "seconds_exact", "defect_max")
 
@@ -209,7 +210,7 @@ class TorchEngine:
                 by_learned_paths(course)
             call.clock.mark()
             if exact is not None:
-                call.by_exact = exact(course.cells, course.state)
+                call.by_exact = added(exact(course.cells, course.state), audit(course, exact))
             call.clock.mark()
             write(course)
             call.end(course, course.cells.status)
@@ -296,13 +297,10 @@ class TorchEngine:
             return PackedLadder(self._ladder, counts)
         return self._exact
 
-    def merge(self, k: int, compared: list[int], violations: list[int]) -> tuple[int, int]:
-        """Tell the audit of the path k how many cells of each bin were compared, and how many violated the target."""
-        bins, violated = [], []
-        for number, (cells, wrong) in enumerate(zip(compared, violations, strict=True)):
-            bins += [number] * cells
-            violated += [True] * wrong + [False] * (cells - wrong)
-        return self._native.merge_audit(bins, violated, self._learned[k].index) if bins else (0, 0)
+    def merge(self, k: int, compared: list[int], violations: list[int], gross: list[int]) -> tuple[int, int]:
+        """Tell the audit of the path k how many cells of each bin were compared, violated the target, and how far."""
+        sums = [each for each in zip(range(len(compared)), compared, violations, gross, strict=True) if each[1]]
+        return self._native.merge_audit(sums, self._learned[k].index) if sums else (0, 0)
 
     def later(self, call: Call) -> None:
         """Remember a call whose audit is to be merged once the device is done with it."""
@@ -406,9 +404,9 @@ class Call:
             self._counted = self._fetch()
             for key, numbers in self._counted.items():
                 if key.startswith("audit/"):
-                    bins = len(numbers) // 2
-                    compared, wrong = ([int(x) for x in part] for part in (numbers[:bins], numbers[bins:]))
-                    moved = self.engine.merge(int(key.removeprefix("audit/")), compared, wrong)
+                    bins = len(numbers) // 3
+                    parts = ([int(x) for x in numbers[first : first + bins]] for first in (0, bins, 2 * bins))
+                    moved = self.engine.merge(int(key.removeprefix("audit/")), *parts)
                     self._bins = self._bins[0] + moved[0], self._bins[1] + moved[1]
         return self._counted
 
@@ -423,6 +421,19 @@ class Call:
         by_exact = self.by_exact()
         figures["defect_max"] = max(counted["defect_max"][0], by_exact.pop("defect_max", 0.0))
         return figures | by_exact
+
+
+def added(first: Callable[[], Figures], second: Callable[[], Figures]) -> Callable[[], Figures]:
+    """What two calls of the exact path tell together."""
+
+    def told() -> Figures:
+        one, two = first(), second()
+        together = {key: one[key] + two.get(key, 0) for key in one}
+        if "defect_max" in one:
+            together["defect_max"] = max(one["defect_max"], two.get("defect_max", 0.0))
+        return together
+
+    return told
 
 
 def _with_index(device: str) -> torch.device:

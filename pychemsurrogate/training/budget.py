@@ -80,7 +80,12 @@ def _followed(
         moved, score = trace(native, composition, x, temperature, density, conditions, dt)
         cells = (x, density, dt, temperature, conditions)
         after = kappa * carried + 10.0**score
-        trusted = gate.box.contains(*cells) & (score < thresholds[calibration.bins.place(*cells)]) & (after <= target)
+        trusted = (
+            gate.box.contains(*cells)
+            & ~gate.far(*cells)
+            & (score < thresholds[calibration.bins.place(*cells)])
+            & (after <= target)
+        )
         exact, _ = truth.advance(x, temperature, density, conditions, dt)
         x = np.where(trusted[:, None], moved, exact)
         carried = np.where(trusted, after, kappa * carried)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +50,14 @@ def fit_head(
     recipe: FitRecipe,
     checkpoint: Path | None = None,
     progress: bool = True,
-    logged: Pairs | None = None,
-    share: float = 0.0,
+    others: Sequence[tuple[Pairs, float]] = (),
 ) -> None:
     """Train the error head in place: a quantile of log10 of the cell error (pinball loss, Koenker & Bassett 1978).
 
-    The map is left as it is. Continues from `checkpoint` if that file exists. logged: pairs that make up that share of
-    each batch.
+    The map is left as it is. Continues from `checkpoint` if that file exists. others: pairs, each with the share of the
+    batches that they make up.
     """
-    some = [_some(part, recipe) for part in ([pairs] if logged is None else [pairs, logged])]
+    some = [_some(part, recipe) for part in (pairs, *(part for part, _ in others))]
     outcome = evaluate(surrogate, Pairs.concatenate(some), network, recipe.species_weights(network))
     # A cell that is not conserved is refused without asking the head. Below 1e-3 dex any error is as good as none;
     # above 10 dex (or infinite, for a species at 0) as bad as any.
@@ -73,11 +72,11 @@ def fit_head(
         return torch.maximum(recipe.quantile * missing, (recipe.quantile - 1.0) * missing).mean()
 
     identity = {"recipe": recipe.of_head(), "pairs": len(pairs), "part": "head"}
-    identity |= {} if logged is None else {"logged": len(logged)}
+    identity |= {"others": [len(part) for part, _ in others]} if others else {}
     nets = torch.nn.ModuleList([surrogate.head])
     schedule = schedule_of(recipe, recipe.head_samples)
-    first = int(judged[: len(some[0])].sum())
-    draw = mixed(first, len(target) - first, recipe.batch, share)
+    of_part = np.repeat(np.arange(len(some)), [len(part) for part in some])[judged]
+    draw = mixed(np.bincount(of_part, minlength=len(some)), recipe.batch, [share for _, share in others])
     minimise(nets, loss, draw, schedule, identity, checkpoint, "head" if progress else None)
     # The head of the model file takes its inputs as they are: fold the scaling into its first layer.
     weight, bias = surrogate.head[0].parameters()
@@ -93,11 +92,17 @@ def _some(pairs: Pairs, recipe: FitRecipe) -> Pairs:
     return pairs.where(np.sort(chosen))
 
 
-def mixed(rows: int, others: int, batch: int, share: float) -> Callable[[torch.Generator], Tensor]:
-    """Draws `batch` rows, that share of them from the `others` that follow the first `rows`."""
-    late = round(share * batch) if others else 0
-    first, second = uniform(rows, batch - late), uniform(others, late)
-    return (lambda random: torch.cat([first(random), rows + second(random)])) if late else first
+def mixed(sizes: NDArray[np.int64], batch: int, shares: Sequence[float]) -> Callable[[torch.Generator], Tensor]:
+    """Draws `batch` rows of parts of these sizes that follow each other; shares: of all parts but the first."""
+    late = [round(share * batch) if size else 0 for share, size in zip(shares, sizes[1:].tolist(), strict=True)]
+    counts = [batch - sum(late), *late]
+    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
+    parts = [
+        (begin, uniform(size, count))
+        for begin, size, count in zip(begins, sizes.tolist(), counts, strict=True)
+        if count
+    ]
+    return lambda random: torch.cat([begin + draw(random) for begin, draw in parts])
 
 
 def uniform(rows: int, batch: int) -> Callable[[torch.Generator], Tensor]:

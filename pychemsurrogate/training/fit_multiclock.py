@@ -87,7 +87,8 @@ def continue_multi_clock(
     with torch.no_grad():
         data = prepare(Pairs.concatenate([pairs, logged]), surrogate, network)
     identity = {"recipe": recipe.of_map(), "continued": again.as_dict(), "pairs": len(data), "part": "map"}
-    draw = mixed(len(pairs), len(logged), recipe.batch, float(again.share_of(len(logged), samples)))
+    sizes = np.array([len(pairs), len(logged)])
+    draw = mixed(sizes, recipe.batch, [float(again.share_of(len(logged), samples))])
     schedule = schedule_of(recipe, samples, again.rate)
     _minimise(surrogate, data, draw, schedule, recipe, identity, checkpoint, progress)
 

@@ -9,30 +9,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from pychemsurrogate.model_file import ModelFile
 from pychemsurrogate.network import Network
 from pychemsurrogate.surrogates.jump import Jump
 from pychemsurrogate.surrogates.multiclock import MultiClock
-from pychemsurrogate.surrogates.surrogate import from_arrays
 from pychemsurrogate.training.dataset import DatasetError, generate, load, read_provenance, recipe_of
-from pychemsurrogate.training.fit import fit_head
 from pychemsurrogate.training.fit_jump import continue_jump, costly, newest
 from pychemsurrogate.training.fit_multiclock import continue_multi_clock
 from pychemsurrogate.training.logged import logged_pairs, told
 from pychemsurrogate.training.minimise import CheckpointError
-from pychemsurrogate.training.recipe import ContinueRecipe, FitRecipe, JumpRecipe, MultiClockRecipe, recipe_from
+from pychemsurrogate.training.recipe import ContinueRecipe, JumpRecipe, MultiClockRecipe
 from pychemsurrogate.training.stream import fresh_pairs
-from pychemsurrogate.training.train import finish, trained_box
+from pychemsurrogate.training.train import MapError, Sources, finish, fit_verdict, fitted, forget, trained_box
 from pychemsurrogate.training.truth import SPLITS, Pairs, Recipe
 
 _FRESH_BLOCKS = 20  # where there is no data set
-
-
-class ContinueError(ValueError):
-    """A model that cannot learn on; the message says why."""
 
 
 def learn_on(
@@ -44,19 +37,21 @@ def learn_on(
     checkpoint: str | Path | None = None,
     progress: bool = True,
     held_out: str | Path | None = None,
+    unusual: Sequence[str | Path] = (),
 ) -> ModelFile:
     """Train the map of the model file `parent` further on logged states, refit its head, calibrate it anew, write it.
 
     logs: files of Solver.load(log=...). data: a data set of the model's recipe (other units and seeds will do); None:
     training pairs are made by the native integrator. held_out: the data set with the calibration and test runs
-    (default: data, else it is made). checkpoint: folder for all that is made on the way (default:
+    (default: data, else it is made); unusual: data sets of unusual gas (default: those of the model are made again).
+    checkpoint: folder for all that is made on the way (default:
     "<output>.checkpoint"); a second call with the same arguments continues an interrupted one.
-    Raises ContinueError, LogError, DatasetError, ModelFileError, CheckpointError.
+    Raises MapError, LogError, DatasetError, ModelFileError, CheckpointError.
     """
     output = Path(output)
     folder = Path(checkpoint) if checkpoint is not None else output.with_name(output.name + ".checkpoint")
     model = ModelFile.read(parent)
-    surrogate, recipe, network = _opened(model)
+    surrogate, recipe, network = fitted(model)
     recipe, origin = replace(recipe, seed=again.seed), model.meta["provenance"]
     truth = _truth_of(origin.get("data", {}), model.label)
     if held_out is not None:
@@ -70,7 +65,7 @@ def learn_on(
 
     blocks = again.fresh_blocks if again.fresh_blocks is not None else 0 if data is not None else _FRESH_BLOCKS
     if data is None and not blocks:
-        raise ContinueError("without a data set there must be fresh blocks: name the data set, or ask for some")
+        raise MapError("without a data set there must be fresh blocks: name the data set, or ask for some")
     made_of: dict[str, Any] = {
         "continued": again.as_dict(),
         "states": counts,
@@ -86,6 +81,10 @@ def learn_on(
         made_of |= {"held_out": read_provenance(held_out)} if data is None else {}
     else:
         made_of["held_out"] = read_provenance(held_out)
+    unusual = tuple(unusual) or _made_unusual(origin, folder, progress)
+    given_data = Sources(held_out, held_out, unusual)
+    if unusual:
+        made_of["unusual"] = given_data.provenance()["unusual"]
 
     def wanted(pairs: Pairs) -> Pairs:
         return costly(pairs, recipe) if isinstance(recipe, JumpRecipe) else pairs
@@ -100,40 +99,17 @@ def learn_on(
         continue_jump(surrogate, pairs, lessons, network, recipe, again, folder / "map.pt", progress)
     elif isinstance(surrogate, MultiClock) and isinstance(recipe, MultiClockRecipe):
         continue_multi_clock(surrogate, pairs, lessons, network, recipe, again, folder / "map.pt", progress)
-    # The scaling of the head's inputs is in its first layer, so that it begins anew.
-    torch.manual_seed(recipe.seed)
-    for layer in surrogate.head:
-        if isinstance(layer, torch.nn.Linear):
-            layer.reset_parameters()
+    forget(surrogate, recipe.seed)
     share = float(again.share_of(len(lessons), recipe.head_samples))
-    fit_head(surrogate, pairs, network, recipe, folder / "head.pt", progress, lessons, share)
-    del pairs
+    box, reference, head = trained_box(network, truth), Pairs.concatenate([pairs, lessons]), folder / "head.pt"
+    strays = given_data.strays("train")
+    gate = fit_verdict(surrogate, pairs, network, recipe, box, reference, head, progress, strays, (lessons, share))
+    del pairs, reference, strays
     made_of["parent"]["provenance"] = origin
-    result = finish(surrogate, network, held_out, recipe, made_of, logged)
+    joining = [logged, *given_data.held_out_strays()]
+    result = finish(surrogate, network, held_out, recipe, made_of, gate, joining)
     result.write(output)
     return result
-
-
-def _opened(model: ModelFile) -> tuple[MultiClock | Jump, FitRecipe, Network]:
-    """The map of a model, the recipe that it was fitted by, and its network."""
-    if "paths" in model.arrays:
-        raise ContinueError(f"{model.label}: holds several learned paths; continue one path's own model")
-    if not model.has_surrogate:
-        raise ContinueError(f"{model.label}: holds no surrogate; train one")
-    network = model.network()
-    surrogate = from_arrays(model.arrays, network.tables())
-    if not isinstance(surrogate, MultiClock | Jump):
-        raise ContinueError(
-            f"{model.label}: its latent map serves the first moment of a run alone, and learns from no others"
-        )
-    kind = JumpRecipe if isinstance(surrogate, Jump) else MultiClockRecipe
-    try:
-        recipe = recipe_from(kind, model.meta["provenance"]["recipe"])
-    except KeyError:
-        raise ContinueError(f"{model.label}: its provenance holds no recipe; train it anew") from None
-    except (TypeError, ValueError) as error:
-        raise ContinueError(f"{model.label}: is of another version ({error}); train it anew") from None
-    return surrogate, recipe, network
 
 
 def _truth_of(origin: dict[str, Any], label: str | Path) -> Recipe:
@@ -141,7 +117,7 @@ def _truth_of(origin: dict[str, Any], label: str | Path) -> Recipe:
     try:
         return recipe_of(origin)
     except (KeyError, TypeError) as error:
-        raise ContinueError(f"{label}: the recipe of its data is of another version ({error}); make it anew") from None
+        raise MapError(f"{label}: the recipe of its data is of another version ({error}); make it anew") from None
 
 
 def _data_of(path: str | Path, truth: Recipe, network: Network) -> Recipe:
@@ -158,6 +134,12 @@ def _made_held_out(origin: dict[str, Any], folder: Path, progress: bool) -> Path
     """The calibration and test runs that the model was calibrated on, made again."""
     recipe = recipe_of(origin.get("held_out", origin["data"]))
     return generate(replace(recipe, splits=("calibration", "test")), folder / "held_out.h5", progress=progress)
+
+
+def _made_unusual(origin: dict[str, Any], folder: Path, progress: bool) -> tuple[Path, ...]:
+    """The data sets of unusual gas of a model, made again."""
+    recipes = [recipe_of(made) for made in origin.get("unusual", [])]
+    return tuple(generate(each, folder / f"unusual_{k}.h5", progress=progress) for k, each in enumerate(recipes))
 
 
 def _blocks_used(origin: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pychemsurrogate.training.sampling import STARTS, UNUSUAL
 from pychemsurrogate.training.truth import KINDS, Pairs
 
 FloatArray = NDArray[np.float64]
@@ -17,9 +18,15 @@ X_MIN: Final = 1e-10
 X_TRACES: Final = 1e-13
 """The same where traces are to count."""
 
-_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF, _LOGGED = (
-    KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief", "logged")
+_TRACKS, _HYDRO, _FLOW, _STEPS, _BRIEF, _LOGGED, _UNUSUAL = (
+    KINDS.index(kind) for kind in ("tracks", "hydro", "flow", "steps", "brief", "logged", "unusual")
 )
+
+
+def _begins(name: str) -> Callable[[Pairs], NDArray[np.bool_]]:
+    return lambda p: (p.kind == _UNUSUAL) & (p.begin == STARTS.index(name))
+
+
 # The populations that are calibrated and measured apart: name -> mask of a data set's pairs.
 POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "arbitrary": lambda p: (p.kind == _TRACKS) & (p.begin == 0),
@@ -31,6 +38,7 @@ POPULATIONS: dict[str, Callable[[Pairs], NDArray[np.bool_]]] = {
     "unrelated mixtures": lambda p: (p.kind == _TRACKS) & (p.begin == 1),
     "perturbed": lambda p: (p.kind == _TRACKS) & (p.begin == 3),
     "logged": lambda p: p.kind == _LOGGED,
+    **{name: _begins(name) for name in UNUSUAL},
 }
 
 

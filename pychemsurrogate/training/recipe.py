@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from pychemsurrogate.network import Network
 
-_OF_HEAD = {"head", "head_pairs", "head_samples", "quantile", "weights", "finish_fraction", "finish_steps"}
+_OF_HEAD = {
+    *("head", "head_pairs", "head_samples", "quantile", "weights", "finish_fraction", "finish_steps"),
+    *("unusual_share", "known"),
+}
 _OF_GATE = {"targets", "alpha", "bins"}
 
 
@@ -21,7 +24,9 @@ class FitRecipe:
     head: hidden widths of the error head; samples: seen by the map's fit (with repetition), batch: per step; muon_rate,
     adam_rate: peak learning rates; sharpness: where the loss turns from square to linear [dex], at the start and at the
     end; traces: log10 of the abundances below which a species hardly counts in the loss, and from which it counts in
-    full. head_pairs, head_samples: the same for the head; quantile: of the error that the head predicts.
+    full. head_pairs, head_samples: the same for the head; quantile: of the error that the head predicts; unusual_share:
+    of the head's batches that start from unusual gas, where a data set of it is given; known: share of the training
+    states that the gate's distance takes for known.
     finish_fraction, finish_steps: of the learned step's finish, whose result the head judges; a fraction of 0: none.
     targets [dex], alpha: what the gate is calibrated for; bins: quantities and edges of the grid of bins that have
     thresholds of their own; weights: of species in a cell's error, 1 unless named.
@@ -37,6 +42,8 @@ class FitRecipe:
     head_pairs: int
     head_samples: float = 1.2e7
     quantile: float = 0.8
+    unusual_share: float = 0.4
+    known: float = 0.98
     finish_fraction: float = 0.0
     finish_steps: int = 1
     targets: tuple[float, ...] = (0.03, 0.1, 0.3)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pychemsurrogate import _native
 from pychemsurrogate.integrators.native import open_network
 from pychemsurrogate.network import Network
 from pychemsurrogate.training.truth import Pairs
@@ -30,6 +31,16 @@ def step_estimates(network: Network, pairs: Pairs, target: float) -> tuple[NDArr
     counts, estimates = np.zeros((len(pairs), 3), dtype=np.int32), np.zeros((len(pairs), 2))
     solver.step(n, pairs.dt, pairs.temperature, pairs.conditions, status, counts=counts, estimates=estimates)
     return counts[:, 0].astype(np.int64), estimates[:, 0], estimates[:, 1]
+
+
+def cost_arrays(native: _native.Solver, target: float) -> dict[str, NDArray[Any]]:
+    """The array `router/costs` [us]: cell, step, eviction, learned, as measured here on one thread.
+
+    They go into the file so that every rank of a run weighs alike, whatever its processor is busy with.
+    """
+    native.set_option("target_error_dex", repr(target))
+    native.set_option("costs", "measure")
+    return {"router/costs": np.array(list(native.costs().values()))}
 
 
 def router_arrays(

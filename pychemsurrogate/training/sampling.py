@@ -23,7 +23,8 @@ YEAR_S = 3.15576e7  # Julian year
 FloatArray = NDArray[np.float64]
 Range = tuple[float, float]
 
-STARTS = ("track", "unrelated mixture", "neighbour mixture", "perturbed")
+UNUSUAL = ("fresh", "molecules", "ionised", "scaled", "single", "cooled", "blended", "limited", "floored")
+STARTS = ("track", "unrelated mixture", "neighbour mixture", "perturbed", *UNUSUAL)
 FAMILY = 4
 
 # Probability that a segment begins with a mixture of unrelated runs, of neighbours, or with a perturbed state.

@@ -18,11 +18,21 @@ from pychemsurrogate.integrators import NativeRosenbrock
 from pychemsurrogate.integrators.conserve import conservation_defect, conserve
 from pychemsurrogate.network import Network, load_network
 from pychemsurrogate.training.histories import History, history
-from pychemsurrogate.training.sampling import Range, Ranges, disturb, initial_abundances, log_uniform
+from pychemsurrogate.training.sampling import (
+    STARTS,
+    UNUSUAL,
+    YEAR_S,
+    Range,
+    Ranges,
+    disturb,
+    initial_abundances,
+    log_uniform,
+)
+from pychemsurrogate.training.unusual import unusual
 
 FloatArray = NDArray[np.float64]
 
-KINDS = ("tracks", "hydro", "flow", "steps", "brief", "visited", "collapse", "shock", "recorded", "logged")
+KINDS = ("tracks", "hydro", "flow", "steps", "brief", "visited", "collapse", "shock", "recorded", "logged", "unusual")
 SPLITS = ("train", "calibration", "test", "shifted", "outside")
 
 # Kinds of run and splits by unit, repeated: whole runs, so no run is in two splits.
@@ -32,6 +42,8 @@ UNITS_PER_BLOCK = len(_BLOCK)
 UNITS_PER_CYCLE = UNITS_PER_BLOCK * len(_SPLIT_OF_BLOCK)
 _SHIFTED = ("collapse", "shock")
 _VISITED = ("hydro", "flow")
+# Shares of the unusual starts that meet the conditions of another run, and whose first step is shorter than a year.
+_ELSEWHERE, _SHORT = 0.3, 0.4
 # How far beyond a bound the states of the split "outside" lie, as a factor.
 _BEYOND: Range = (1.05, 3.0)
 # Net charge of those with one, relative to the electrons.
@@ -47,7 +59,8 @@ class Recipe:
 
     network: shipped name or path; units: how many units of runs_per_unit runs, counted over all splits; splits: those
     of "train", "calibration" and "test" that are kept, or one of "shifted" (collapse and shock tracks) and "outside"
-    (tracks beyond each bound of the ranges in turn); rtol, atol (in n/n_H): of the truth; loose_rtol: of the
+    (tracks beyond each bound of the ranges in turn); unusual: pairs that start from unusual gas (training.unusual),
+    made of the states of tracks, instead of all other kinds; rtol, atol (in n/n_H): of the truth; loose_rtol: of the
     integration whose steps are counted (Pairs.steps).
     """
 
@@ -56,6 +69,7 @@ class Recipe:
     runs_per_unit: int = 256
     seed: int = 1
     splits: tuple[str, ...] = ("train", "calibration", "test")
+    unusual: bool = False
     rtol: float = 1e-4
     atol: float = 1e-18
     loose_rtol: float = 3e-2
@@ -67,6 +81,8 @@ class Recipe:
         by_unit = set(_SPLIT_OF_BLOCK)
         if not self.splits or (not set(self.splits) <= by_unit and self.splits not in (("shifted",), ("outside",))):
             raise ValueError("splits: some of train, calibration and test, or shifted alone, or outside alone")
+        if self.unusual and not set(self.splits) <= by_unit:
+            raise ValueError("unusual gas has the splits train, calibration and test")
 
     def unit_numbers(self) -> list[int]:
         """The units that belong to the recipe's splits."""
@@ -138,6 +154,9 @@ def compute_unit(recipe: Recipe, unit: int) -> tuple[Pairs, int]:
         _, ranges = sides[unit % len(sides)]
         parcels = Parcels.new(truth, ranges or recipe.ranges, recipe.runs_per_unit, "tracks", rng)
         return follow(parcels, "tracks", split, numbers, rng, charged=ranges is None)
+    if recipe.unusual:
+        parcels = Parcels.new(truth, recipe.ranges, recipe.runs_per_unit, "tracks", rng)
+        return stray(parcels, split, numbers, rng)
     kind = _SHIFTED[unit % len(_SHIFTED)] if split == "shifted" else unit_kind(unit)
     parcels = Parcels.new(truth, recipe.ranges, recipe.runs_per_unit, kind, rng)
     return follow(parcels, kind, split, numbers, rng)
@@ -220,6 +239,14 @@ class Parcels:
         x = initial_abundances(truth.network.tables(), ranges, runs, rng)
         return cls(x, history(kind, ranges, runs, rng, segments), truth)
 
+    def conditions(self, segment: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """T [K] (N), n_H [cm^-3] (N) and the network's conditions (N, C) during a segment of the history."""
+        past, names = self.past, self.truth.network.conditions
+        at = np.empty((len(self.x), len(names)))
+        for column, name in enumerate(names):
+            at[:, column] = past.conditions[name][segment]
+        return past.temperature[segment], past.density[segment], at
+
 
 def follow(
     parcels: Parcels,
@@ -237,49 +264,87 @@ def follow(
     """
     past, truth = parcels.past, parcels.truth
     network, tables, runs = truth.network, truth.network.tables(), len(numbers)
-
-    def conditions(segment: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        at = np.empty((runs, len(network.conditions)))
-        for column, name in enumerate(network.conditions):
-            at[:, column] = past.conditions[name][segment]
-        return past.temperature[segment], past.density[segment], at
-
-    x, _ = truth.advance(parcels.x, *conditions(0), past.relax)
+    x, _ = truth.advance(parcels.x, *parcels.conditions(0), past.relax)
     parts: list[Pairs] = []
     dropped = 0
     for segment in range(len(past.dt)):
         start, begin = disturb(x, kind, tables, rng)
         if charged:
             start = _charge(start, network, rng)
-        at = conditions(segment)
-        ends = []
-        state, elapsed, good = start, np.zeros(runs), np.ones(runs, dtype=bool)
-        for dt in past.dt[segment].T:
-            state, solved = truth.advance(state, *at, dt - elapsed)
-            elapsed, good = dt, good & solved
-            ends.append(state)
-            if past.recorded[segment]:
-                pairs = Pairs(
-                    start=start,
-                    end=state.astype(np.float32),
-                    temperature=at[0],
-                    density=at[1],
-                    conditions=at[2],
-                    dt=dt,
-                    steps=truth.steps(start, *at, dt),
-                    kind=np.full(runs, KINDS.index(kind), dtype=np.uint8),
-                    begin=begin,
-                    split=np.full(runs, SPLITS.index(split), dtype=np.uint8),
-                    run=numbers,
-                )
-                parts.append(pairs.where(good))
-                dropped += int((~good).sum())
+        at = parcels.conditions(segment)
+        ends, pairs, lost = _advanced(truth, start, at, past.dt[segment], (kind, begin, split, numbers))
+        if past.recorded[segment]:
+            parts += pairs
+            dropped += lost
         # Any of the ends may be where the run goes on, the later ones more often.
         chosen = np.sqrt(rng.random(runs)) * len(ends)
         x = np.stack(ends)[chosen.astype(int), np.arange(runs)]
         if step is not None:
             x = _moved(step, start, at, past.dt[segment][:, -1], x, tables.composition)
     return Pairs.concatenate(parts), dropped
+
+
+def stray(parcels: Parcels, split: str, numbers: NDArray[np.int64], rng: np.random.Generator) -> tuple[Pairs, int]:
+    """Pairs that start from unusual gas, made of the states of runs that go on as they are; as compute_unit."""
+    past, truth = parcels.past, parcels.truth
+    tables, runs = truth.network.tables(), len(numbers)
+    x, _ = truth.advance(parcels.x, *parcels.conditions(0), past.relax)
+    parts: list[Pairs] = []
+    dropped = 0
+    for segment in range(len(past.dt)):
+        here = parcels.conditions(segment)
+        start, kind = unusual(x, tables, rng)
+        elsewhere = (kind == UNUSUAL.index("cooled")) | (rng.random(runs) < _ELSEWHERE)
+        other = np.where(elsewhere, rng.permutation(runs), np.arange(runs))
+        at = here[0][other], here[1][other], here[2][other]
+        dt = past.dt[segment].copy()
+        short = np.flatnonzero(rng.random(runs) < _SHORT)
+        dt[short, 0] = log_uniform(rng, (1.0, YEAR_S), short.size)
+        begin = (kind + STARTS.index(UNUSUAL[0])).astype(np.uint8)
+        _, pairs, lost = _advanced(truth, start, at, np.sort(dt, axis=1), ("unusual", begin, split, numbers))
+        parts += pairs
+        dropped += lost
+        x, _ = truth.advance(x, *here, past.dt[segment][:, -1])
+    return Pairs.concatenate(parts), dropped
+
+
+def _advanced(
+    truth: Truth,
+    start: FloatArray,
+    at: tuple[FloatArray, FloatArray, FloatArray],
+    times: FloatArray,
+    labels: tuple[str, NDArray[np.uint8], str, NDArray[np.int64]],
+) -> tuple[list[FloatArray], list[Pairs], int]:
+    """The states at ascending times (N, D) [s] from start (N, S), a list of pairs for each, and how many were dropped.
+
+    at: T [K], n_H [cm^-3] and conditions; labels: kind, begin (N), split and run (N) of the pairs.
+    """
+    kind, begin, split, numbers = labels
+    runs = len(numbers)
+    ends: list[FloatArray] = []
+    parts: list[Pairs] = []
+    dropped = 0
+    state, elapsed, good = start, np.zeros(runs), np.ones(runs, dtype=bool)
+    for dt in times.T:
+        state, solved = truth.advance(state, *at, dt - elapsed)
+        elapsed, good = dt, good & solved
+        ends.append(state)
+        pairs = Pairs(
+            start=start,
+            end=state.astype(np.float32),
+            temperature=at[0],
+            density=at[1],
+            conditions=at[2],
+            dt=dt,
+            steps=truth.steps(start, *at, dt),
+            kind=np.full(runs, KINDS.index(kind), dtype=np.uint8),
+            begin=begin,
+            split=np.full(runs, SPLITS.index(split), dtype=np.uint8),
+            run=numbers,
+        )
+        parts.append(pairs.where(good))
+        dropped += int((~good).sum())
+    return ends, parts, dropped
 
 
 def _moved(

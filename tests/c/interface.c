@@ -86,7 +86,7 @@ static void test_options(pcs_solver* solver) {
                  {"error_budget_dex", "-1", "must be a number between"},
                  {"exact_every", "-1", "must be a number between"},
                  {"audit", "2", "must be a number between"},
-                 {"costs", "1,2,3", "must be measure, or 4 numbers"},
+                 {"costs", "1,2,3", "must be model, measure, or 4 numbers"},
                  {"path", "fast", "names no paths: leave it empty"},
                  {"costs", "1,2,3,x", "must be a number between"},
                  {"statistics", "some", "must be one of off, on"}};
@@ -315,11 +315,12 @@ static void test_budget(const char* model) {
 }
 
 static void test_report(pcs_solver* solver) {
-    static const char* const keys[] = {
-        "cells",         "surrogate",      "unchanged",  "masked",         "exact",      "refused_box",
-        "refused_error", "refused_budget", "routed",     "audited",        "violations", "bins_tightened",
-        "failed",        "repaired",       "steps",      "rejected_steps", "seconds",    "seconds_surrogate",
-        "seconds_exact", "defect_max",     "second_try", "bins_closed"};
+    static const char* const keys[] = {"cells",          "surrogate",   "unchanged",         "masked",
+                                       "exact",          "refused_box", "refused_distance",  "refused_error",
+                                       "refused_budget", "routed",      "audited",           "violations",
+                                       "bins_tightened", "failed",      "repaired",          "steps",
+                                       "rejected_steps", "seconds",     "seconds_surrogate", "seconds_exact",
+                                       "defect_max",     "second_try",  "bins_closed"};
     double value;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
         value = -7;

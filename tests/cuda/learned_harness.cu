@@ -60,8 +60,8 @@ static int run(int argc, char** argv) {
     std::vector<int64_t> waiting;
     for (size_t cell = cells; cell-- > 0;)
         if (given[cell] >= 10) waiting.push_back(int64_t(cell));
-    OnDevice<int64_t> list(waiting), queue({int64_t(waiting.size()), 0});  // size, next
-    OnDevice<pcs::SurrogateStatistics> statistics({pcs::SurrogateStatistics{}});
+    OnDevice<int64_t> list(waiting), queue({int64_t(waiting.size()), 0, 0});  // size, next twice
+    OnDevice<pcs::SurrogateStatistics> statistics({pcs::SurrogateStatistics{}}), audit({pcs::SurrogateStatistics{}});
 
     pcs::CellArrays arrays{};
     arrays.n_cells = int64_t(cells);
@@ -84,14 +84,18 @@ static int run(int argc, char** argv) {
 
     Scratch scratch;
     const Shape shape{int(option["blocks"]), int(option["threads"])};
-    const DeviceQueue cells_to_serve{list.at, queue.at, queue.at + 1};
+    const DeviceQueue cells_to_serve{list.at, queue.at, queue.at + 1}, cells_to_audit{list.at, queue.at, queue.at + 2};
     const bool has_code = option["code"] != 0;
     std::ofstream out(argv[3], std::ios::binary);
     const auto put = [&](const auto& numbers) {
         for (const double value : numbers) out.write(reinterpret_cast<const char*>(&value), sizeof value);
     };
     if (times == 0) {
-        enqueue_learned(view, has_code, path, arrays, cells_to_serve, statistics.at, scratch, nullptr, shape);
+        PathOnDevice serving = path;
+        serving.settings.audit_share = 0;
+        if (path.settings.audit_share > 0)  // an audit goes first, and tells which cells wait for their exact answer
+            enqueue_learned(view, has_code, path, arrays, cells_to_audit, audit.at, scratch, nullptr, shape);
+        enqueue_learned(view, has_code, serving, arrays, cells_to_serve, statistics.at, scratch, nullptr, shape);
         require(cudaDeviceSynchronize(), "in its work");
         n.fetch(), status.fetch(), error.fetch();
         put(n.host), put(status.host), put(error.host);
@@ -107,10 +111,11 @@ static int run(int argc, char** argv) {
         states.fetch(), pair_status.fetch();
         put(states.host), put(pair_status.host);
     }
-    statistics.fetch();
+    statistics.fetch(), audit.fetch();
     const pcs::SurrogateStatistics& s = statistics.host[0];
-    put(std::vector<double>{double(s.accepted), double(s.refused_box), double(s.refused_error),
-                            double(s.refused_budget), double(s.audited), s.worst_defect});
+    put(std::vector<double>{double(s.accepted), double(s.refused_box), double(s.refused_distance),
+                            double(s.refused_error), double(s.refused_budget), double(audit.host[0].audited),
+                            s.worst_defect});
     return 0;
 }
 

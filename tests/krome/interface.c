@@ -21,7 +21,7 @@ static void show(const char* name, const double* values, int count) {
 static void show1(const char* name, double value) { show(name, &value, 1); }
 
 int main(int argc, char** argv) {
-    double *cell, *n, *x, *out, T, dt, after[2];
+    double *cell, *n, *x, *out, T, dt, none = 0, after[2];
     int i, ierr, status[2] = {9, 9}, protons[1000];
     FILE* in;
     if (argc != 2 || (in = fopen(argv[1], "rb")) == NULL) return 2;
@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
     printf("index %d %d %d %d\n", krome_idx_E, krome_idx_CO, krome_get_index("CO"), krome_get_index("Xx"));
     show1("seconds_per_year", krome_seconds_per_year);
     ierr = 5;
-    krome(n, &T, &dt, &ierr);
+    krome(n, &T, &none, &ierr); /* opens the model */
     printf("uninitialised %d %d %s\n", ierr, krome_get_status(), krome_get_message());
     printf("init %d\n", krome_init_ierr());
     krome_init();

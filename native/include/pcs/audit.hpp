@@ -5,7 +5,7 @@
 // watched by a test martingale (Ville 1939; Ramdas et al. 2023, Stat. Sci. 38, 576): the likelihood of the counts
 // under violation rates above alpha, over that under alpha itself. Whatever the number of looks, it passes bins / 0.05
 // with a probability of at most 0.05 / bins if the rate is at most alpha. Then the bin is tightened; the third time,
-// closed.
+// closed. One error of many times the target closes it at once: no rate excuses that.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,9 @@ struct AuditBin {
     std::int32_t alarms;
 };
 
-struct Audited {
-    std::int32_t bin;
-    bool violated;
-};
-
 struct AuditSum {
     std::int32_t bin;
-    std::int64_t audited, violations;
+    std::int64_t audited, violations, gross;
 };
 
 struct AuditVerdict {
@@ -39,12 +34,10 @@ class Audit {
   public:
     void reset(const double* thresholds, int bins, double alpha);
     void thresholds(std::vector<double>& out) const;
-    AuditVerdict merge(const std::vector<Audited>& cells);
     AuditVerdict merge(const std::vector<AuditSum>& sums);
     std::vector<AuditBin> table() const;
 
   private:
-    AuditVerdict judge();
     bool alarming(const AuditBin& bin) const;
 
     mutable std::mutex lock_;

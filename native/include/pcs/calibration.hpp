@@ -37,6 +37,7 @@ struct RouterTable {
     std::vector<double> steps, accepted, saved;
     // Cells to measure costs on: n [cm^-3] (M, S), and (M, C).
     std::vector<double> n, temperature, dt, conditions;
+    std::vector<double> costs;  // Costs of a model with this path alone, as its file has them; empty: it has none
 
     std::size_t bins() const { return (change.size() + 1) * (rate.size() + 1); }
     std::int64_t samples() const { return static_cast<std::int64_t>(dt.size()); }

@@ -79,7 +79,7 @@ struct DeviceTrajectory {
 // Audited cells of a path's bin since the last call that was fetched.
 struct DeviceAudit {
     int32_t path, bin;
-    int64_t audited, violations;
+    int64_t audited, violations, gross;
 };
 
 struct DeviceFetched {

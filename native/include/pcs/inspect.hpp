@@ -87,7 +87,8 @@ PCS_FN inline bool waits(int8_t status) { return status >= status_EXACT_REQUESTE
 
 // A cell that the gate of one learned path has refused and another may take.
 PCS_FN inline bool refused(int8_t status) {
-    return status == status_EXACT_BOX || status == status_EXACT_ERROR || status == status_EXACT_BUDGET;
+    return status == status_EXACT_BOX || status == status_EXACT_DISTANCE || status == status_EXACT_ERROR ||
+           status == status_EXACT_BUDGET;
 }
 
 // A cell that the integrator has given up.

@@ -108,7 +108,7 @@ struct SurrogateSettings {
     const double* thresholds = nullptr;  // (bins) on log10 of the predicted error in dex; null where none is predicted
     double budget_dex = 0;               // of CellArrays::error_dex
     double exact_share = 0;  // of the cells without such a budget: they go to the exact path whatever the verdict
-    double audit_share = 0;  // of the accepted cells: they go to the exact path to be compared
+    double audit_share = 0;  // above 0: an audit, of that share of the cells; those accepted wait for the exact path
 };
 
 // Cells whose last steps the real chemistry takes. Rows are `stride` numbers long.
@@ -135,7 +135,7 @@ struct PrepareArrays {
 };
 
 struct SurrogateStatistics {
-    int64_t accepted, refused_box, refused_error, refused_budget, audited;
+    int64_t accepted, refused_box, refused_distance, refused_error, refused_budget, audited;
     double worst_defect;  // of the accepted cells, before projection
 };
 

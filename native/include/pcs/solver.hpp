@@ -48,8 +48,9 @@ struct Options {
     // By the host, each if at all.
     std::optional<double> given_rtol, given_atol, given_target_dex, given_budget_dex;
     std::optional<Costs> given_costs;
-    bool statistics = false;  // for bindings: hand in CellArrays::counts
-    DeviceCall call;          // of calls that do not say theirs, with device cuda
+    bool measures_costs = false;  // without these: whether the file's, if it has any, are left aside
+    bool statistics = false;      // for bindings: hand in CellArrays::counts
+    DeviceCall call;              // of calls that do not say theirs, with device cuda
 };
 
 // When a cell counts as being in equilibrium: over `duration_s` no species above atol n_H changes by more than this
@@ -135,7 +136,7 @@ class Solver {
     // the target error), and counts from elsewhere (the torch engine). Throw Error (argument) for a path that the file
     // does not have.
     std::vector<AuditBin> audit_table(int path) const;
-    AuditVerdict merge_audit(int path, const std::vector<Audited>& cells) const;
+    AuditVerdict merge_audit(int path, const std::vector<AuditSum>& sums) const;
 
     // Whether straight-line kernels are there for the network, in the library or in an object that is in use.
     bool has_code() const { return straight_line().has_code(plan_.view()); }
@@ -164,6 +165,7 @@ class Solver {
 
   private:
     struct Scratch;
+    struct Copies;
     struct Path;
     static Scratch& scratch();
     const Kernels& straight_line() const { return object_ ? *object_ : integrator_kernels(plan_.view()); }
@@ -214,18 +216,22 @@ class Solver {
     SurrogateSettings trajectory_settings(const Path& path, Mode mode, std::vector<double>& thresholds) const;
     // Lets the integrator serve the cells that no learned path would make cheaper; the others wait for theirs.
     void route(const CellArrays& cells, Scratch& scratch, Report& report) const;
-    // The first `size` cells of the scratch's list, by one learned path.
+    // The first `size` cells of the scratch's list, by one learned path; before that a share of them by both ways.
     void advance(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& scratch, Report& report) const;
-    // The cells of that list that await an audit: remembered before they are solved exactly, compared after.
-    void remember_audited(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& scratch) const;
-    void compare_audited(const CellArrays& cells, Scratch& scratch, Report& report) const;
+    void audit(const Path& path, const CellArrays& cells, std::int64_t size, Scratch& scratch, Report& report) const;
+    double audit_share(const Path& path) const;
+    SurrogateStatistics advance_list(const Path& path, const CellArrays& cells, const SurrogateSettings& settings,
+                                     std::int64_t size, Scratch& scratch, Report& report) const;
+    CellArrays packed(const CellArrays& cells, const std::vector<std::int64_t>& list, Copies& to) const;
+    static void count(const Path& path, const SurrogateStatistics& found, Report& report);
     void contract_errors(const CellArrays& cells) const;
     void integrate(const CellArrays& cells, Scratch& scratch, Report& report) const;
     IntegratorSettings integrator_settings() const;
-    // The listed cells, shared by a team.
-    void integrate_list(const CellArrays& cells, const IntegratorSettings& settings, std::int64_t size,
-                        Scratch& scratch, Report& report) const;
+    // The listed cells (null: all of them), shared by a team.
+    void integrate_list(const CellArrays& cells, const IntegratorSettings& settings, const std::int64_t* list,
+                        std::int64_t size, Scratch& scratch, Report& report) const;
     const std::vector<std::int8_t>& sent() const;
+    std::optional<Costs> costs_of_file() const;
     Costs measure_costs() const;
     void measure_integrator(Costs& costs) const;
     std::vector<std::int64_t> samples_by_steps(std::vector<double>& steps) const;
@@ -238,8 +244,7 @@ class Solver {
     void integrate_through(const CellArrays& cells, const TrajectoryArrays& trajectory, Report& report) const;
     // A learned path's work, shared by a team: call(thread's statistics, thread's workspace).
     template <class Call>
-    void share(const Path& path, int threads, std::size_t bytes, const Call& call, Scratch& scratch,
-               Report& report) const;
+    SurrogateStatistics share(int threads, std::size_t bytes, const Call& call, Scratch& scratch, Report& report) const;
 
     NetworkTables tables_;
     Plan plan_;

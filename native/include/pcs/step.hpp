@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pcs/alone.hpp"
+#include "pcs/distance.hpp"
 #include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
@@ -25,6 +26,7 @@ class LearnedStep {
           trace(trace),
           team(team),
           tile_(plan, net, memory),
+          distance(plan, net, memory),
           map(plan, net, team, memory),
           projection(plan, memory),
           finish(plan, net, team),
@@ -51,13 +53,27 @@ class LearnedStep {
     }
 
   private:
-    // Fill the tile with cells inside the box; those outside are refused here and now.
+    // Fill the tile with cells that the training states know: inside the box, and not far. All others are refused here
+    // and now.
     PCS_FN bool gather(const CellQueue& queue) {
         int count = 0;
+        for (int known = 0; (count = fill(queue, known)) > known; known = keep_known(known, count))
+            if (!settings.use_gate || !distance.judges()) break;
+        tile_.close(count);
+        finish.leave_time(tile_);
+        return count > 0;
+    }
+
+    // Cells inside the box into the columns from `count` on; returns how many there are then.
+    PCS_FN int fill(const CellQueue& queue, int count) {
         double *x = one_cell, *conditions = x + plan.n_species;
+        const bool audits = settings.audit_share > 0;
         while (count < tile) {
             const int64_t next = take(queue);
             if (next < 0) break;
+            if (audits ? !(chance(plan, cells, next, audit_salt) < settings.audit_share)
+                       : cells.status[next] == status_EXACT_AUDIT)
+                continue;
             const CellInput input = read_cell(plan, cells, next, x, 1, conditions);
             if (settings.use_gate && !(state_inside(plan, net, input, x, 1) && time_inside(plan, net, input, x, 1))) {
                 cells.status[next] = status_EXACT_BOX;
@@ -73,9 +89,24 @@ class LearnedStep {
             tile_.set(count, input, x);
             cell[count++] = next;
         }
+        return count;
+    }
+
+    // Of the columns [known, count) those that are not far, moved together; returns how many there are then.
+    PCS_FN int keep_known(int known, int count) {
         tile_.close(count);
-        finish.leave_time(tile_);
-        return count > 0;
+        distance.measure(tile_);
+        for (int t = known; t < count; ++t) {
+            if (distance.far(t)) {
+                cells.status[cell[t]] = status_EXACT_DISTANCE;
+                ++statistics.refused_distance;
+                continue;
+            }
+            if (t != known) tile_.move(t, known);
+            bin[known] = bin[t];
+            cell[known++] = cell[t];
+        }
+        return known;
     }
 
     // Accepted cells are written; refused ones keep their input and tell the exact integrator why it is asked.
@@ -90,7 +121,7 @@ class LearnedStep {
             } else if (settings.use_gate && !(carried <= settings.budget_dex)) {
                 cells.status[cell[t]] = status_EXACT_BUDGET;
                 ++statistics.refused_budget;
-            } else if (settings.audit_share > 0 && chance(plan, cells, cell[t], audit_salt) < settings.audit_share) {
+            } else if (settings.audit_share > 0) {
                 cells.status[cell[t]] = status_EXACT_AUDIT;
                 ++statistics.audited;
             } else {
@@ -145,6 +176,7 @@ class LearnedStep {
     const SurrogateTrace* trace;
     const Team& team;
     Tile tile_;
+    Distance distance;
     Map map;
     Projection projection;
     Finish<Team> finish;

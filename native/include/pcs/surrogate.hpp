@@ -47,6 +47,7 @@ class Surrogate {
     LayerView pack(const float* weights, const float* bias, int outputs, int inputs, int block);
     void load_box(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
     void load_bins(const ModelFile& file, const NetworkTables& tables, const Plan& plan);
+    void load_distance(const ModelFile& file, const NetworkTables& tables);
     void load_budget(const ModelFile& file);
 
     Packing packing_;

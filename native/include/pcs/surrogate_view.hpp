@@ -64,6 +64,13 @@ struct ReducedView {
     int32_t n_head_inputs;
 };
 
+// The distance from the training states: |W f + b|^2 of f = log10 of [max(x, x_floor), T, conditions / n_H, theta].
+struct DistanceView {
+    MlpView whiten;  // one layer; none: nothing is far
+    double x_floor;  // a normal number in single precision
+    float most;      // the largest square that is not far
+};
+
 // The multi-clock flow map.
 struct MultiClockView {
     MlpView encoder, decoder;
@@ -118,6 +125,7 @@ struct SurrogateView {
     const BoxSide* sides;
     int32_t n_axes;
     const BinAxis* axes;
+    DistanceView distance;
     BudgetView budget;
 };
 

@@ -35,12 +35,20 @@ class Buffer {
     std::size_t size_ = 0;
 };
 
+#ifdef _OPENMP
+constexpr int most_threads = 256;  // of a team, or four a processor
+
+// The threads of a team that wishes for so many (0: OpenMP's own choice): no more than the process can start, and one
+// in a child of a process that had threads when it forked.
+int team_limit(int wish);
+#endif
+
 // Threads that work on `cells` cells: the host's choice, fewer for a small batch, one inside a parallel region.
 inline int team_size(int wish, std::int64_t cells) {
 #ifdef _OPENMP
     if (omp_in_parallel()) return 1;
     const std::int64_t useful = std::max<std::int64_t>(1, cells / (2 * kernels().width));
-    return static_cast<int>(std::min<std::int64_t>(wish > 0 ? wish : omp_get_max_threads(), useful));
+    return useful == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(team_limit(wish), useful));
 #else
     (void)wish, (void)cells;
     return 1;
@@ -54,9 +62,10 @@ template <class Work>
 void run_team(int wish, int threads, const Work& work) {
     if (threads == 1) return work(0);
 #ifdef _OPENMP
-#pragma omp parallel num_threads(wish > 0 ? wish : omp_get_max_threads())
+    const int team = team_limit(wish);
+#pragma omp parallel num_threads(team)
     {
-        const QuietFloatingPoint quiet;  // each thread has traps of its own
+        const OwnFloatingPoint own;  // each thread has an environment of its own
         // OpenMP may give fewer threads than were asked for.
         for (int t = omp_get_thread_num(); t < threads; t += omp_get_num_threads()) work(t);
     }

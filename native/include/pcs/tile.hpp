@@ -75,6 +75,16 @@ struct Tile {
         ((double*)temperature)[column] = input.temperature_K;
     }
 
+    // What `set` wrote, to another column.
+    PCS_FN void move(int from, int to) {
+        const auto row = [&](Vec* values) { ((double*)values)[to] = ((double*)values)[from]; };
+        for (int i = 0; i < S; ++i) row(x + i * vectors);
+        for (int c = 0; c < C; ++c) row(conditions + c * vectors);
+        row(theta);
+        row(n_H);
+        row(temperature);
+    }
+
     // The rate coefficients of vector v, for later steps of the real chemistry.
     PCS_FN void keep_rates(int v, const Vec* rates) const {
         for (int r = 0; k && r < R; ++r) k[v * R + r] = rates[r];

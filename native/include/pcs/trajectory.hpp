@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pcs/alone.hpp"
+#include "pcs/distance.hpp"
 #include "pcs/finish.hpp"
 #include "pcs/gate.hpp"
 #include "pcs/projection.hpp"
@@ -24,6 +25,7 @@ class LearnedTrajectory {
           team(team),
           starts(plan, net, memory),
           pairs(plan, net, memory),
+          distance(plan, net, memory),
           start_map(plan, net, team, memory),
           pair_map(plan, net, team, memory),
           projection(plan, memory),
@@ -100,6 +102,8 @@ class LearnedTrajectory {
             pair_map.take(start_map, {first, last, start_of[first]});
         }
         for (int c = 0; c < width; ++c) ((double*)pairs.theta)[c] = ((const double*)pairs.n_H)[c] * time[c];
+        const bool judged = settings.use_gate && distance.judges();
+        if (judged) distance.measure(pairs);
         finish.leave_time(pairs);
         pair_map.advance(pairs);
         pair_map.decode(pairs);
@@ -114,11 +118,15 @@ class LearnedTrajectory {
             CellInput given = input[start_of[t]];
             given.dt_s = time[t];
             const int bin = bin_of(plan, net, given, (double*)starts.x + start_of[t], tile);
-            accepted[t] = trusted(settings, projection.done[t], score, t, bin);
+            const bool far = judged && distance.far(t);
+            accepted[t] = !far && trusted(settings, projection.done[t], score, t, bin);
             if (accepted[t]) {
                 trajectory.status[row[t]] = status_SURROGATE;
                 ++statistics.accepted;
                 if (projection.before[t] > statistics.worst_defect) statistics.worst_defect = projection.before[t];
+            } else if (far) {
+                trajectory.status[row[t]] = status_EXACT_DISTANCE;
+                ++statistics.refused_distance;
             } else {
                 trajectory.status[row[t]] = settings.use_gate ? status_EXACT_ERROR : status_NON_FINITE;
                 ++statistics.refused_error;
@@ -158,6 +166,7 @@ class LearnedTrajectory {
     SurrogateStatistics& statistics;
     const Team& team;
     Tile starts, pairs;
+    Distance distance;
     Map start_map, pair_map;
     Projection projection;
     Finish<Team> finish;

@@ -40,6 +40,7 @@ _SERVED: Final = (
     ("exact: routed", ("EXACT_ROUTED",), "#66ccee"),
     ("exact: predicted error", ("EXACT_ERROR",), "#ee6677"),
     ("exact: outside the box", ("EXACT_BOX",), "#aa3377"),
+    ("exact: far from training", ("EXACT_DISTANCE",), "#ee8866"),
     ("exact: budget, refresh, audit", ("EXACT_BUDGET", "EXACT_REFRESH", "EXACT_AUDIT"), "#ccbb44"),
     ("unchanged", ("UNCHANGED",), "#bbbbbb"),
 )

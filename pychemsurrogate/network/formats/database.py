@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
+from pychemsurrogate.network.formats.files import read_text
 from pychemsurrogate.network.network import Network
 from pychemsurrogate.network.rate_laws import ARRHENIUS, CONDITION_UNITS, GRAIN, RateLaw
 from pychemsurrogate.network.rate_laws.temperature_range import NO_LIMIT_K
@@ -133,10 +133,8 @@ def arrhenius_rates(pieces: Sequence[Piece], outside: Outside) -> list[tuple[Rat
 def numbered_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
     """Line numbers and lines of a text file, gzip-compressed if its name ends with .gz; empty lines are left out.
 
-    errors: what becomes of bytes that are not UTF-8, as in open().
+    errors: what becomes of bytes that are not UTF-8. Raises as read_text.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", errors=errors) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, line.rstrip("\r\n")
+    for number, line in enumerate(read_text(path, errors).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")

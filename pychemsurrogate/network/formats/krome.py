@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from pychemsurrogate.network.formats.files import read_text
 from pychemsurrogate.network.formula.parse import INTRINSICS, Parser, Special, parse
 from pychemsurrogate.network.formula.shape import degree, with_value
 from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE, Node, call, name, number
@@ -142,7 +143,7 @@ def read_krome(
     NetworkError names the file and the line; a missing file is an OSError.
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8", errors="replace")  # comments may hold anything
+    text = read_text(path, errors="replace")  # comments may hold anything
     return parse_krome(text, str(path), name or path.stem, conditions)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pychemsurrogate.network.formats.files import read_text
 from pychemsurrogate.network.formula.parse import parse as parse_formula
 from pychemsurrogate.network.formula.tree import DENSITY, TEMPERATURE
 from pychemsurrogate.network.formula.tree import name as formula_name
@@ -19,7 +20,7 @@ _HEADER_KEYS = {"name": False, "source": True, "conditions": False, "species": F
 
 def read(path: str | Path) -> Network:
     """Read a network file. NetworkError names the file and the line; a missing file is an OSError."""
-    return parse(Path(path).read_text(encoding="utf-8"), name=str(path))
+    return parse(read_text(path), name=str(path))
 
 
 def write(network: Network, path: str | Path) -> None:
@@ -91,7 +92,11 @@ def _read_header(lines: Iterator[tuple[int, str]], name: str) -> dict[str, list[
 
 
 def _read_species(header: Mapping[str, list[str]]) -> list[Species]:
-    definitions = dict(_read_definition(value) for value in header["define"])
+    defined = [_read_definition(value) for value in header["define"]]
+    definitions = dict(defined)
+    if len(definitions) != len(defined):
+        twice = sorted({name for name, _ in defined if sum(name == other for other, _ in defined) > 1})
+        raise NetworkError(f"defined twice: {', '.join(twice)}")
     names = " ".join(header["species"]).split()
     unused = sorted(set(definitions) - set(names))
     if unused:
@@ -100,6 +105,8 @@ def _read_species(header: Mapping[str, list[str]]) -> list[Species]:
 
 
 def _read_definition(value: str) -> tuple[str, Species]:
+    if not value.split():
+        raise NetworkError('define: names no species; write "define: A X=1 mass_g=1e-24"')
     species, *entries = value.split()
     elements: dict[str, int] = {}
     charge, mass_g = 0, None
