@@ -242,6 +242,30 @@ def test_auto_leaves_the_cache_alone(own: Network, cache: Path) -> None:
     assert not solver.has_code
 
 
+def test_no_lock_is_opened_through_a_link_or_in_a_folder_of_others(
+    own: Network, empty_cache: Path, tmp_path: Path
+) -> None:
+    solver = open_network(own)
+    lock = Path(solver.object_path(_native.isa())).with_suffix(".lock")
+    victim = tmp_path / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    empty_cache.mkdir(mode=0o700)
+    lock.symlink_to(victim)
+    with pytest.raises(CompileError, match="is a link or a pipe"):
+        compile_kernels(solver)
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(CompileError, match="is not a file"):
+        compile_kernels(solver)
+    lock.unlink()
+    empty_cache.chmod(0o777)
+    lock.symlink_to(victim)
+    with pytest.raises(CompileError, match="could be changed by other users"):
+        compile_kernels(solver)
+    assert victim.read_text(encoding="utf-8") == "kept"
+    assert not list(empty_cache.glob("*.so"))
+
+
 def test_objects_that_are_refused(own: Network, decay_chain: Network, cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "objects"
     folder.mkdir(mode=0o700)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shlex
+import stat
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from pychemsurrogate import _native
 
@@ -29,13 +32,37 @@ def compile_kernels(solver: _native.Solver, isa: str | None = None) -> Path:
     code = solver.generate_code()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as lock:
+        _require_private(path.parent, path.parent.stat())
+        with _lock(path.with_suffix(".lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # many processes may want the same kernels at once: one compiles
             if not path.exists():
                 _compile(code, path, _native.object_flags(isa or _native.isa()))
     except OSError as error:
-        raise CompileError(f"{error}: set PCS_KERNEL_CACHE to a folder that can be written") from None
+        advice = "set PCS_KERNEL_CACHE to a folder that can be written, of a local disk where locks fail"
+        raise CompileError(f"{error}: {advice}") from None
     return path
+
+
+def _require_private(path: Path, found: os.stat_result) -> None:
+    """Raise CompileError where others could put a file of theirs, or have; the core asks the same before it loads."""
+    if found.st_uid not in (os.geteuid(), 0):
+        raise CompileError(f"{path} belongs to another user: set PCS_KERNEL_CACHE to a folder of your own")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise CompileError(f"{path} could be changed by other users: chmod go-w {path}")
+
+
+def _lock(path: Path) -> IO[str]:
+    """The file that is locked while one process compiles, never through a link. Locks on NFS need its lock service."""
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise CompileError(f"{path} is a link or a pipe, not a file: remove it") from None
+        raise
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise CompileError(f"{path} is not a file: remove it")
+    return os.fdopen(opened, "r+")
 
 
 def choose_kernels(solver: _native.Solver, kernels: str) -> None:
